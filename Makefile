@@ -1,0 +1,40 @@
+# Two commands: `make demo` trains a generated project, `make test` checks everything quick.
+PYTHON ?= python3
+STEPS ?=
+BIN := .venv/bin
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: demo test lint matrix benchmark examples clean
+
+# torch comes first and pinned: what is installed after it then takes it as it is.
+.venv/.ready: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q -c constraints.txt torch
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: .venv/.ready
+	rm -rf demo
+	$(BIN)/litgen new demo -y
+	OMP_NUM_THREADS=$$(nproc) $(BIN)/python tests/demo.py demo $(STEPS)
+
+test: lint
+	$(BIN)/python -m pytest -n 2
+
+lint: .venv/.ready
+	$(BIN)/ruff check .
+	$(BIN)/black -q --check .
+	$(BIN)/mypy generator runtime
+
+matrix: .venv/.ready
+	$(BIN)/python -m pytest -n 2 -m slow
+
+benchmark: .venv/.ready
+	$(BIN)/python tests/benchmarks/startup.py
+	$(BIN)/python tests/benchmarks/step.py
+
+examples: .venv/.ready
+	$(BIN)/python examples/generate.py
+
+clean:
+	rm -rf .venv demo dist

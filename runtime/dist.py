@@ -1,0 +1,140 @@
+"""Many processes, one per device: set-up, and the few messages that the training loop exchanges.
+
+Small messages travel over gloo on the CPU, gradients over NCCL where there are GPUs.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
+from torch.nn.parallel import DistributedDataParallel
+
+from runtime.errors import UserError
+from runtime.world import T, World
+
+# Who started this process: the environment variables that hold rank, world size, rank on this machine.
+LAUNCHERS = {
+    "torchrun": ("RANK", "WORLD_SIZE", "LOCAL_RANK"),
+    "srun": ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID"),
+    "mpirun": ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK"),
+}
+
+
+class Processes(World):
+    """All processes of a run; `rank` is this one's number among `size`, `device` is its own."""
+
+    def __init__(self, device: torch.device, local_rank: int) -> None:
+        super().__init__(device)
+        self.rank, self.size = dist.get_rank(), dist.get_world_size()
+        self.local_rank = local_rank
+        self._flag: tuple[Tensor, dist.Work] | None = None
+
+    def barrier(self) -> None:
+        dist.all_reduce(torch.zeros(1))  # dist.barrier() would pick a GPU by itself
+
+    def broadcast(self, value: T) -> T:
+        box = [value]
+        dist.broadcast_object_list(box, src=0, device=torch.device("cpu"))
+        return box[0]
+
+    def any(self, flag: bool) -> bool:
+        seen = torch.tensor(int(flag))
+        dist.all_reduce(seen, dist.ReduceOp.MAX)
+        return bool(seen)
+
+    def highest_soon(self, value: int) -> int:
+        # The reduction runs behind the next step's work and is read one call later, so that all
+        # processes learn of a signal at the same step without ever waiting for each other.
+        previous, flag = self._flag, torch.tensor(value)
+        work = dist.all_reduce(flag, dist.ReduceOp.MAX, async_op=True)
+        self._flag = (flag, work)
+        if previous is None:
+            return 0
+        previous[1].wait()
+        return int(previous[0])
+
+    @contextlib.contextmanager
+    def main_first(self) -> Iterator[None]:
+        if self.local_rank > 0:
+            self.barrier()
+        yield
+        if self.local_rank == 0:
+            self.barrier()
+
+    def sum(self, *values: Tensor | float) -> list[Tensor]:
+        """Each value summed over all processes, in one all-reduce. Collective."""
+        total = torch.stack([torch.as_tensor(v, device=self.device).double() for v in values])
+        dist.all_reduce(total)
+        return list(total)
+
+    def mean(self, value: Tensor | float) -> Tensor:
+        """The value's mean over all processes. Collective."""
+        return self.sum(value)[0] / self.size
+
+
+def init(timeout_s: float = 600) -> Processes:
+    """Join the processes that torchrun, srun or mpirun started; alone, be a group of one.
+
+    A collective that some process never reaches raises after `timeout_s` seconds.
+    """
+    variables = next((v for v in LAUNCHERS.values() if all(name in os.environ for name in v)), None)
+    rank, size, local_rank = (
+        (int(os.environ[name]) for name in variables) if variables else (0, 1, 0)
+    )
+    device = torch.device("cpu")
+    if torch.cuda.is_available():
+        if local_rank >= torch.cuda.device_count():
+            raise UserError(
+                f"process {local_rank} has no GPU: this machine has {torch.cuda.device_count()}",
+                f"torchrun --nproc-per-node {torch.cuda.device_count()} train.py",
+            )
+        device = torch.device("cuda", local_rank)
+        torch.cuda.set_device(device)
+    # A backend for CPU tensors always: flags and checkpoint plans must not pass through the GPU.
+    dist.init_process_group(
+        "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo",
+        init_method=_rendezvous(size) if variables else None,
+        store=None if variables else dist.HashStore(),
+        rank=rank,
+        world_size=size,
+        timeout=timedelta(seconds=timeout_s),
+    )
+    return Processes(device, local_rank)
+
+
+def _rendezvous(size: int) -> str:
+    """Where the processes meet: what the launcher says, else this machine."""
+    several_machines = int(os.environ.get("SLURM_NNODES", 1)) > 1
+    if "MASTER_ADDR" not in os.environ and several_machines:
+        raise UserError(
+            f"{size} processes on several machines do not know where to meet",
+            "export MASTER_ADDR=$(scontrol show hostnames | head -n 1) MASTER_PORT=29500",
+        )
+    os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
+    os.environ.setdefault("MASTER_PORT", "29500")
+    return "env://"
+
+
+def close() -> None:
+    """Leave the group: the last line of a run that ends well. Collective."""
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+def grad_sync(model: nn.Module, sync: bool) -> AbstractContextManager[None]:
+    """Around forward and backward: exchange gradients here, or only add them up locally.
+
+    Forward has to be inside: DDP decides there whether its backward will communicate. FSDP keeps
+    unsharded gradients in memory until the micro-batch that does.
+    """
+    if isinstance(model, DistributedDataParallel):
+        return nullcontext() if sync else model.no_sync()
+    if isinstance(model, FSDPModule):
+        model.set_requires_gradient_sync(sync)
+    return nullcontext()

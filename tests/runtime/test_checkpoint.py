@@ -1,0 +1,282 @@
+"""Checkpoints: complete or not there at all, and exact."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from forked import forked
+from torch import nn
+from training import Net, train
+
+from runtime import dist
+from runtime.checkpoint import Checkpoints
+from runtime.errors import UserError
+from runtime.tensors import save_weights
+
+
+def in_processes(size, folder, strategy, until, **options):
+    """The main process's losses and weights, after all have trained."""
+    return forked(size, _train, folder, strategy, until, options)[0]
+
+
+def _train(folder, strategy, until, options):
+    return train(folder, strategy, until, **options)
+
+
+def equal(one, other):
+    return all(torch.equal(one[name], other[name]) for name in one.keys() | other.keys())
+
+
+def furthest(one, other):
+    return max(float((one[name] - other[name]).abs().max()) for name in one.keys() | other.keys())
+
+
+WORLDS = [("single", 1), ("ddp", 1), ("ddp", 2), ("fsdp", 1), ("fsdp", 2), ("compiled", 1)]
+
+
+@pytest.mark.parametrize(("strategy", "size"), WORLDS)
+def test_a_resumed_run_equals_one_that_never_stopped_to_the_bit(tmp_path, strategy, size):
+    losses, weights = in_processes(size, tmp_path / "whole", strategy, 9)
+    in_processes(size, tmp_path / "cut", strategy, 6, save_at=[5])
+    resumed, resumed_weights = in_processes(size, tmp_path / "cut", strategy, 9)
+    assert resumed == {step: loss for step, loss in losses.items() if step > 5}
+    assert equal(weights, resumed_weights)
+
+
+@pytest.mark.parametrize(("saver", "saver_size"), WORLDS)
+def test_any_strategy_goes_on_from_any_other(tmp_path, saver, saver_size):
+    expected_losses, expected = in_processes(1, tmp_path / "whole", "single", 8, dropout=0.0)
+    in_processes(saver_size, tmp_path / "run", saver, 4, save_at=[4], dropout=0.0)
+    for loader, loader_size in WORLDS:
+        losses, weights = in_processes(loader_size, tmp_path / "run", loader, 8, dropout=0.0)
+        assert losses == pytest.approx({s: expected_losses[s] for s in (5, 6, 7, 8)}, rel=1e-5)
+        assert furthest(expected, weights) < 2e-5
+
+
+def test_only_the_newest_are_kept_and_a_step_can_be_saved_twice(tmp_path):
+    model, checkpoints = Net(), Checkpoints(tmp_path / "c", keep=2)
+    optimizer = torch.optim.AdamW(model.parameters())
+    for step in (1, 2, 10, 10):
+        checkpoints.save(step, model, optimizer)
+    assert sorted(path.name for path in (tmp_path / "c").iterdir()) == [
+        "step-00000002",
+        "step-00000010",
+    ]
+    assert checkpoints.latest() == tmp_path / "c" / "step-00000010"
+
+
+def test_without_a_checkpoint_there_is_no_latest(tmp_path):
+    assert Checkpoints(tmp_path / "none").latest() is None
+
+
+def test_saving_before_the_first_step_changes_nothing(tmp_path):
+    model, checkpoints = Net(), Checkpoints(tmp_path)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    checkpoints.save(0, model, optimizer)
+    assert equal(before, model.state_dict())
+    assert not optimizer.state
+    assert checkpoints.load(checkpoints.latest(), model, optimizer) == {"step": 0}
+    assert not optimizer.state
+
+
+def test_gradients_that_lie_about_do_not_disturb_loading(tmp_path):
+    train(tmp_path, "single", 3, save_at=[3])
+    model = Net()
+    optimizer = torch.optim.AdamW(model.parameters())
+    model(torch.ones(2, 6)).sum().backward()
+    Checkpoints(tmp_path).load(tmp_path / "step-00000003", model, optimizer)
+    assert {float(state["step"]) for state in optimizer.state.values()} == {3.0}
+
+
+def test_what_was_given_to_save_comes_back_and_people_can_read_it(tmp_path):
+    train(tmp_path, "single", 1, save_at=[1])
+    found = Checkpoints(tmp_path).load(tmp_path / "step-00000001", Net())
+    assert found == {"step": 1, "note": "kept"}
+    about = json.loads((tmp_path / "step-00000001" / "run.json").read_text())
+    assert about["processes"] == 1 and about["optimizer"] == "AdamW"
+
+
+def test_hyperparameters_are_those_of_the_code(tmp_path):
+    train(tmp_path, "single", 1, save_at=[1])
+    model = Net()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.5, weight_decay=0.25)
+    Checkpoints(tmp_path).load(tmp_path / "step-00000001", model, optimizer)
+    assert optimizer.param_groups[0]["lr"] == 0.5
+    assert optimizer.param_groups[0]["weight_decay"] == 0.25
+
+
+FILES = [".metadata", "__0_0.distcp", "rank-00000.pt", "run.json"]
+
+
+@pytest.mark.parametrize("harm", ["flip", "cut", "delete"])
+@pytest.mark.parametrize("name", FILES)
+def test_damage_to_any_file_is_found_and_named(tmp_path, harm, name):
+    train(tmp_path, "single", 2, save_at=[2])
+    path = tmp_path / "step-00000002"
+    assert sorted(file.name for file in path.iterdir()) == FILES
+    file = path / name
+    content = bytearray(file.read_bytes())
+    if harm == "flip":
+        content[len(content) // 2] ^= 0x40 if file.suffix != ".json" else 0xFF
+    file.write_bytes(content[: len(content) // 3] if harm == "cut" else content)
+    if harm == "delete":
+        file.unlink()
+    model = Net()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with pytest.raises(UserError, match=r"step-00000002 is damaged: .*\n  fix: rm -r"):
+        Checkpoints(tmp_path).load(path, model)
+    assert equal(before, model.state_dict())
+
+
+def load_damaged(folder):
+    world = dist.init(timeout_s=20)
+    try:
+        Checkpoints(folder, world=world).load(folder / "step-00000002", Net())
+    except UserError as error:
+        return str(error)
+    return "loaded"
+
+
+def test_damage_that_one_process_finds_stops_all(tmp_path):
+    in_processes(2, tmp_path, "fsdp", 2, save_at=[2])
+    with (tmp_path / "step-00000002" / "__1_0.distcp").open("r+b") as file:
+        file.write(b"!")
+    first, second = forked(2, load_damaged, tmp_path)
+    assert "see the other processes" in first and "__1_0.distcp is not as it was" in second
+
+
+@pytest.mark.parametrize(
+    ("model", "named"),
+    [
+        (Net(width=4), r"first.bias is \[8\] there, \[4\] here"),
+        (nn.Linear(6, 8), r"bias is missing there, \[8\] here"),
+        (nn.Module(), r"first.bias is \[8\] there, missing here"),
+    ],
+    ids=["other size", "other names", "less"],
+)
+def test_a_checkpoint_of_another_model_is_refused_by_name_and_shape(tmp_path, model, named):
+    train(tmp_path, "single", 1, save_at=[1])
+    with pytest.raises(UserError, match=f"is of another model: {named}\n  fix: "):
+        Checkpoints(tmp_path).load(tmp_path / "step-00000001", model)
+
+
+def test_a_checkpoint_of_another_optimizer_is_refused(tmp_path):
+    train(tmp_path, "single", 1, save_at=[1])
+    model = Net()
+    with pytest.raises(UserError, match="was saved with AdamW, not SGD"):
+        Checkpoints(tmp_path).load(
+            tmp_path / "step-00000001", model, torch.optim.SGD(model.parameters())
+        )
+
+
+def test_an_unknown_format_is_refused(tmp_path):
+    train(tmp_path, "single", 1, save_at=[1])
+    file = tmp_path / "step-00000001" / "run.json"
+    file.write_text(file.read_text().replace('"format": 1', '"format": 99'))
+    with pytest.raises(UserError, match="has format 99, this library reads 1"):
+        Checkpoints(tmp_path).load(tmp_path / "step-00000001", Net())
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder on a disk of 200 kB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "none", folder])
+    if mounted.returncode:
+        pytest.skip("mounting a small disk takes root")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def save_until_full(folder, size):
+    world = dist.init(timeout_s=20)
+    model = Net()
+    optimizer = torch.optim.AdamW(model.parameters())
+    checkpoints = Checkpoints(folder / "c", world=world)
+    checkpoints.save(1, model, optimizer)
+    if world.is_main:
+        (folder / "ballast").write_bytes(b"0" * 2000)
+    world.barrier()
+    big = nn.Linear(300, 300)
+    try:
+        checkpoints.save(2, big, torch.optim.AdamW(big.parameters()))
+    except UserError as error:
+        message = str(error)
+    dist.close()
+    return message
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_full_disk_is_said_and_leaves_the_old_checkpoint_whole(small_disk, size):
+    for message in forked(size, save_until_full, small_disk, size):
+        assert message.startswith("step 2 could not be saved in ")
+        assert "\n  fix: make room" in message
+    assert [path.name for path in (small_disk / "c").iterdir()] == ["step-00000001"]
+    Checkpoints(small_disk / "c").load(small_disk / "c" / "step-00000001", Net())
+
+
+ENDLESS = """
+import sys
+sys.path[:0] = {paths!r}
+from pathlib import Path
+from training import train
+train(Path(sys.argv[1]), "single", 10**6, save_at=range(10**6), keep=1)
+"""
+
+
+def test_killed_at_any_instant_there_is_always_a_whole_checkpoint(tmp_path):
+    """A tenth of `make storm`: kill -9 while every step is saved."""
+    paths = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
+    for kill in range(3):
+        process = subprocess.Popen(
+            [sys.executable, "-c", ENDLESS.format(paths=paths), str(tmp_path / "c")]
+        )
+        try:
+            process.wait(timeout=6 + 0.37 * kill)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        else:
+            pytest.fail(f"the training ended with {process.returncode}")
+        newest = Checkpoints(tmp_path / "c").latest()
+        assert newest is not None
+        Checkpoints(tmp_path / "c").load(newest, Net())
+
+
+def test_what_a_killed_process_left_is_swept_at_the_next_save(tmp_path):
+    shutil.copytree(Path(__file__).parent, tmp_path / ".step-00000007")
+    train(tmp_path, "single", 1, save_at=[1])
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000001"]
+
+
+def weights_of(folder, strategy):
+    world = dist.init(timeout_s=20)
+    from training import parallel
+
+    torch.manual_seed(0)
+    save_weights(folder / "weights.pt", parallel(Net(), strategy, world), world)
+    dist.close()
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp", "compiled"])
+def test_weights_are_one_file_that_loads_into_the_plain_model(tmp_path, strategy):
+    forked(2, weights_of, tmp_path, strategy)
+    weights = torch.load(tmp_path / "weights.pt", weights_only=True)
+    torch.manual_seed(0)
+    plain = Net()
+    assert equal(plain.state_dict(), weights)
+    plain.load_state_dict(weights)
+
+
+def test_only_tensors_reach_the_files_that_contain_pickles(tmp_path):
+    model = nn.Linear(2, 2)
+    optimizer = torch.optim.AdamW(model.parameters())
+    optimizer.state[model.weight]["note"] = "text"
+    with pytest.raises(TypeError, match="only tensors can be saved, and optimizer.weight.note"):
+        Checkpoints(tmp_path).save(1, model, optimizer)

@@ -1,0 +1,119 @@
+"""Decay, learning rate, clipping, and steps that are not taken."""
+
+import math
+
+import pytest
+import torch
+from forked import forked
+from torch import nn
+
+from runtime import dist
+from runtime.optim import clip_and_step, decay_groups, set_lr, warmup_cosine
+
+
+def test_matrices_decay_and_vectors_do_not():
+    model = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4))
+    model[0].weight.requires_grad_(False)
+    model.append(nn.Linear(4, 2))
+    decayed, plain = decay_groups(model, 0.1)
+    assert [tuple(p.shape) for p in decayed["params"]] == [(2, 4)]
+    assert (decayed["weight_decay"], plain["weight_decay"]) == (0.1, 0.0)
+    assert len(plain["params"]) == 4
+
+
+def test_the_learning_rate_is_a_function_of_the_step():
+    factors = [warmup_cosine(step, warmup=4, steps=12) for step in range(13)]
+    assert factors[:5] == [0.25, 0.5, 0.75, 1.0, 1.0]
+    assert factors[8] == pytest.approx(0.1 + 0.9 / 2)
+    assert factors[12] == pytest.approx(0.1)
+    assert warmup_cosine(99, 4, 12) == pytest.approx(0.1)
+    assert warmup_cosine(0, 0, 10) == 1.0
+
+
+def trained(clip, fused, scaler=None, poison=()):
+    """Weights, norms and learning rates of three steps; the gradients of the poisoned are NaN."""
+    torch.manual_seed(0)
+    model = nn.Linear(4, 3)
+    optimizer = torch.optim.AdamW(model.parameters(), fused=fused)
+    norms, rates = [], []
+    for step in range(3):
+        set_lr(optimizer, 0.1 * warmup_cosine(step, 2, 3))
+        x = torch.randn(5, 4, generator=torch.Generator().manual_seed(step))
+        loss = model(x * (math.nan if step in poison else 1)).square().sum()
+        if scaler:
+            scaler.scale(loss).backward()
+            scaler.unscale_(optimizer)
+        else:
+            loss.backward()
+        norms.append(clip_and_step(optimizer, model.parameters(), clip))
+        rates.append(optimizer.param_groups[0]["lr"])
+        if scaler:
+            scaler.update()
+    return model, optimizer, norms, rates
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_a_scaled_gradient_is_unscaled_before_it_is_clipped(fused):
+    model, _, norms, _ = trained(0.5, fused)
+    scaled, _, scaled_norms, _ = trained(0.5, True, torch.amp.GradScaler("cpu", init_scale=2.0**16))
+    assert scaled_norms == pytest.approx(norms, rel=1e-5)
+    assert torch.allclose(model.weight, scaled.weight, atol=1e-6)
+    assert min(norms) > 0.5  # so it was clipped at all
+
+
+def test_clip_0_does_not_clip():
+    free, _, _, _ = trained(0, True)
+    wide, _, _, _ = trained(1e9, True)
+    assert torch.equal(free.weight, wide.weight)
+
+
+def test_a_nan_leaves_weights_and_optimizer_as_they_were():
+    model, optimizer, norms, rates = trained(1.0, True, poison={0, 1, 2})
+    torch.manual_seed(0)
+    assert torch.equal(model.weight, nn.Linear(4, 3).weight)
+    assert not optimizer.state
+    assert all(math.isnan(norm) for norm in norms)
+    assert all(p.grad is None for p in model.parameters())
+    assert rates == trained(1.0, True)[3]  # a skipped step does not put the schedule out of pace
+
+
+def test_a_skipped_step_halves_the_scale():
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    _, optimizer, _, _ = trained(1.0, True, scaler, poison={1})
+    assert scaler.get_scale() == 512.0
+    assert {float(state["step"]) for state in optimizer.state.values()} == {2.0}
+
+
+def poisoned_on_one_process(strategy, scaled):
+    """One NaN on rank 1 only: the weights before and after, the norm and the scale."""
+    world = dist.init(timeout_s=20)
+    torch.manual_seed(0)
+    model = nn.Linear(4, 6)
+    if strategy == "ddp":
+        model = nn.parallel.DistributedDataParallel(model)
+    else:
+        from torch.distributed.fsdp import fully_shard
+
+        fully_shard(model)
+    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
+    scaler = torch.amp.GradScaler("cpu", init_scale=8.0, enabled=scaled)
+    before = [p.detach().clone() for p in model.parameters()]
+    x = torch.full((2, 4), math.nan if world.rank == 1 else 1.0)
+    if strategy == "fsdp":  # its reduction would carry the NaN into all shards: put it into one
+        x = torch.ones(2, 4)
+    scaler.scale(model(x).sum()).backward()
+    if strategy == "fsdp" and world.rank == 1:
+        model.weight.grad.to_local()[0, 0] = math.inf
+    scaler.unscale_(optimizer)
+    norm = clip_and_step(optimizer, model.parameters(), 1.0)
+    scaler.update()
+    same = all(torch.equal(b, p) for b, p in zip(before, model.parameters(), strict=True))
+    dist.close()
+    return same, math.isfinite(norm), scaler.get_scale()
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+@pytest.mark.parametrize(("scaled", "scale"), [(False, 1.0), (True, 4.0)])
+def test_all_processes_skip_a_step_that_is_not_finite_on_one(strategy, scaled, scale):
+    for outcome in forked(2, poisoned_on_one_process, strategy, scaled):
+        assert outcome == (True, False, scale)
