@@ -24,7 +24,8 @@ test: lint
 lint: .venv/.ready
 	$(BIN)/ruff check .
 	$(BIN)/black -q --check .
-	$(BIN)/mypy generator runtime
+	$(BIN)/mypy --strict generator
+	$(BIN)/mypy runtime
 
 matrix: .venv/.ready
 	$(BIN)/python -m pytest -n 2 -m slow

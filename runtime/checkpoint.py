@@ -9,6 +9,7 @@ file of `save_weights`, which `torch.load(weights_only=True)` reads.
 """
 
 import contextlib
+import io
 import json
 import os
 import shutil
@@ -29,7 +30,7 @@ FORMAT = 1
 
 
 class Checkpoints:
-    """The newest `keep` checkpoints of a run. Its methods are collective: all processes call them."""
+    """The newest `keep` checkpoints of a run. Its methods are collective."""
 
     def __init__(self, folder: Path, keep: int = 2, world: World | None = None) -> None:
         self.folder, self.keep, self.world = folder, keep, world or World()
@@ -139,12 +140,13 @@ class Checkpoints:
         self._sweep()
 
     @contextlib.contextmanager
-    def _together(self, failed: str, fix: str, *expected: type[Exception]) -> Iterator[None]:
+    def _together(self, failed: str, fix: str, *expected: type[BaseException]) -> Iterator[None]:
         """If the block fails on one process, fail on all: nobody waits for one that has left."""
+        kinds: tuple[type[BaseException], ...] = (UserError, *expected)
         error: BaseException | None = None
         try:
             yield
-        except (UserError, *expected) as caught:
+        except kinds as caught:
             error = caught
         if self.world.any(error is not None):
             if isinstance(error, UserError):
@@ -160,9 +162,9 @@ def _write(path: Path, content: bytes) -> None:
 
 def _write_rank(folder: Path, rank: int) -> None:
     """This process's random state, and how its tensor files look on disk."""
-    path = folder / f"rank-{rank:05d}.pt"
-    torch.save({"rng": rng.state(), "files": _fingerprints(folder.glob(f"__{rank}_*"))}, path)
-    _sync(path)
+    content = io.BytesIO()
+    torch.save({"rng": rng.state(), "files": _fingerprints(folder.glob(f"__{rank}_*"))}, content)
+    _write(folder / f"rank-{rank:05d}.pt", content.getvalue())
 
 
 def _read_rank(folder: Path, rank: int) -> dict[str, Any]:

@@ -21,9 +21,9 @@ class TrainSampler:
     """Endless micro-batches for this process, as lists of (epoch, index).
 
     All epochs, each in an order of its own, form one endless row of samples. Step k takes the k-th
-    piece of `step_size` = batch_size x accumulate x processes samples: none is left out at the end of
-    an epoch, no step is smaller than another, and which samples a step sees does not depend on how
-    they are spread over micro-batches and processes.
+    piece of `step_size` = batch_size x accumulate x processes samples: none is left out at the end
+    of an epoch, no step is smaller than another, and which samples a step sees does not depend on
+    how they are spread over micro-batches and processes.
     """
 
     def __init__(
@@ -108,8 +108,8 @@ def eval_batches(
 ) -> Iterator[Any]:
     """Batches of at most `batch_size` that hold every sample exactly once, over all processes.
 
-    All processes get equally many batches, because a sharded model's forward is a collective. The samples
-    are dealt as evenly as possible; with fewer samples than processes some batches have no rows.
+    All processes get equally many batches, because a sharded model's forward is a collective. The
+    samples are dealt evenly; with fewer samples than processes some batches have no rows.
     """
     world = world or World()
     samples = len(dataset)  # type: ignore[arg-type]
@@ -118,7 +118,8 @@ def eval_batches(
         range(samples * slot // slots, samples * (slot + 1) // slots)
         for slot in range(world.rank, slots, world.size)
     ]
-    for rows, batch in zip(mine, _loader(dataset, [list(rows) or [0] for rows in mine], workers)):
+    loader = _loader(dataset, [list(rows) or [0] for rows in mine], workers)
+    for rows, batch in zip(mine, loader, strict=True):
         yield batch if rows else map_tensors(batch, lambda x: x[:0])
 
 

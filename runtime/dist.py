@@ -18,7 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 from runtime.errors import UserError
 from runtime.world import T, World
 
-# Who started this process: the environment variables that hold rank, world size, rank on this machine.
+# Who started this process, and where they say its rank, the world's size, its rank on this machine.
 LAUNCHERS = {
     "torchrun": ("RANK", "WORLD_SIZE", "LOCAL_RANK"),
     "srun": ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID"),

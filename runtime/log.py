@@ -23,14 +23,14 @@ MOST_SKIPS = 20  # in a row: more than the loss scale of fp16 needs to find its 
 
 
 def open_run(config: Any, world: World | None = None) -> Path:
-    """Make runs/<config.name>, with the settings as used in it; --fast empties it first. Collective."""
+    """Make runs/<config.name> with the settings in it; --fast empties it first. Collective."""
     world = world or World()
     folder, failure = Path("runs", config.name), ""
     if not config.name.isprintable() or folder.parent != Path("runs") or config.name == "..":
         raise UserError(f"{config.name!r} cannot be the name of a folder", "--name first-try")
     try:
         if world.is_main:
-            if config.fast and folder.exists():
+            if getattr(config, "fast", False) and folder.exists():
                 shutil.rmtree(folder)
             folder.mkdir(parents=True, exist_ok=True)
             save_config(config, folder / "config.toml")
@@ -95,7 +95,7 @@ class Log:
             self._rate = f"{_short(pace)} {self.unit}/s"
         self._last, self._last_step = now, step
         shown = [f"{key} {_number(key, value)}" for key, value in values.items()]
-        self.say("   ".join([self._position(step), *shown, self._rate, self._left(step)]))
+        self.say(self._line(step, *shown))
 
     def progress(self, step: int, norm: float) -> None:
         """Show on a terminal how far the run is, and watch for steps skipped for their gradient.
@@ -111,8 +111,8 @@ class Log:
         self._drawn = time.monotonic()
         done = 24 * step // self.steps
         bar = "━" * done + "─" * (24 - done)
-        line = "   ".join([self._position(step), bar, self._rate, self._left(step)])
-        sys.stdout.write(f"\r{line[: shutil.get_terminal_size().columns - 1]}\x1b[K")
+        line = self._line(step, bar)[: shutil.get_terminal_size().columns - 1]  # or it would wrap
+        sys.stdout.write(f"\r{line}\x1b[K")
         sys.stdout.flush()
 
     def say(self, text: str) -> None:
@@ -139,7 +139,9 @@ class Log:
             scores.append(f"best {_number('val_loss', best['val_loss'])} at {best['step']}")
         curve = sparkline(line.get("loss") for line in lines)
         self.say(f"done: {', '.join(scores) or 'nothing was validated'}")
-        self.say(f"  weights {self.folder / 'weights.pt'} · curve {self.folder / 'loss.svg'}  {curve}")
+        self.say(
+            f"  weights {self.folder / 'weights.pt'} · curve {self.folder / 'loss.svg'}  {curve}"
+        )
 
     def _skip(self, step: int, norm: float) -> None:
         self._skips, self._skips_in_a_row = self._skips + 1, self._skips_in_a_row + 1
@@ -152,16 +154,13 @@ class Log:
                 "look for nan in the data, or lower --learning-rate",
             )
 
-    def _position(self, step: int) -> str:
-        return f"step {step:>{len(str(self.steps)) + 1}}/{self.steps}"
-
-    def _left(self, step: int) -> str:
-        if step <= self.first:
-            return ""
-        seconds = (time.monotonic() - self._began) * (self.steps - step) / (step - self.first)
+    def _line(self, step: int, *parts: str) -> str:
+        seconds = (time.monotonic() - self._began) * (self.steps - step) / (step - self.first or 1)
         minutes, hours = int(seconds) // 60, int(seconds) // 3600
         clock = f"{hours}:{minutes % 60:02}" if hours else str(minutes)
-        return f"left {clock}:{int(seconds) % 60:02}"
+        left = f"left {clock}:{int(seconds) % 60:02}"
+        place = f"step {step:>{len(str(self.steps)) + 1}}/{self.steps}"
+        return "   ".join(filter(None, [place, *parts, self._rate, left]))
 
 
 def _number(key: str, value: float) -> str:

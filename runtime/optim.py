@@ -41,7 +41,8 @@ def clip_and_step(
     """Clip the gradient to a norm, step, clear the gradients; return the norm before clipping.
 
     The norm is that of the whole gradient, over all processes. If it is not finite, weights and
-    optimizer stay as they were: one NaN would otherwise reach every weight. `max_norm` 0: no clipping.
+    optimizer stay as they were: one NaN would otherwise reach every weight. A `max_norm` of 0 clips
+    nothing.
     """
     norm = nn.utils.clip_grad_norm_(parameters, max_norm or math.inf)
     if hasattr(norm, "full_tensor"):  # of sharded gradients: each process holds a part

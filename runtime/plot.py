@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 WIDTH, HEIGHT = 760, 400
-LEFT, RIGHT, TOP, BOTTOM = 64, 736, 56, 352  # the edges of the plot inside the picture
+LEFT, RIGHT, TOP, BOTTOM = 64, 728, 56, 352  # the edges of the plot inside the picture
 SERIES = {"loss": "first", "val_loss": "second"}  # what is drawn, and its class in STYLE
 
 STYLE = """
@@ -110,7 +110,7 @@ def sparkline(values: Iterable[float | None], width: int = 24) -> str:
 
 
 def _axis(values: Sequence[float], logarithmic: bool) -> tuple[float, float, list[float]]:
-    """Lowest and highest value of the axis (logarithms, where it is so), and where its lines are."""
+    """Where the axis begins and ends (logarithms, if it is so), and the values of its lines."""
     low, high = min(values, default=0.0), max(values, default=1.0)
     if logarithmic:
         first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
@@ -131,7 +131,9 @@ def _round_numbers(low: float, high: float) -> list[float]:
     """About five multiples of 1, 2 or 5 times a power of ten."""
     power = 10.0 ** math.floor(math.log10((high - low) / 5))
     step = next(m * power for m in (1, 2, 5, 10) if m * power * 5.001 >= high - low)
-    return [k * step for k in range(math.ceil(low / step - 1e-9), int(high // step + 1e-9) + 1)]
+    return [
+        k * step for k in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
+    ]
 
 
 def _pieces(points: Iterable[tuple[float, float | None]]) -> list[list[Point]]:

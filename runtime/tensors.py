@@ -48,7 +48,8 @@ def read(
         here = list(wanted[name].shape) if name in wanted else "missing"
         if there != here:
             raise UserError(
-                f"{folder} is of another model: {name.removeprefix('model.')} is {there} there, {here} here",
+                f"{folder} is of another model: {name.removeprefix('model.')} is {there} there, "
+                f"{here} here",
                 "take the settings from the run's config.toml, or start another run: --name NEW",
             )
     state = _empty_state(stored, model) if optimizer else {}
@@ -65,7 +66,7 @@ def read(
 
 
 def save_weights(path: Path, model: nn.Module, world: World | None = None) -> None:
-    """Write the whole model's weights to one file, on the CPU, that `torch.load` reads. Collective."""
+    """Write the whole model's weights to one file, which `torch.load` reads. Collective."""
     weights = {}
     for name, tensor in _of_model(model).items():
         whole = tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
@@ -73,8 +74,15 @@ def save_weights(path: Path, model: nn.Module, world: World | None = None) -> No
             weights[name.removeprefix("model.")] = whole.cpu()
     if weights:
         draft = path.with_name(f".{path.name}.tmp")
-        torch.save(weights, draft)
-        draft.rename(path)
+        try:
+            torch.save(weights, draft)
+            draft.rename(path)
+        except (OSError, RuntimeError) as error:
+            draft.unlink(missing_ok=True)
+            raise UserError(
+                f"{path} could not be written: {error.__context__ or error}",
+                "make room; the same command goes on from the last checkpoint",
+            ) from error
 
 
 def _unwrapped(model: nn.Module) -> nn.Module:

@@ -1,4 +1,4 @@
-"""The processes that train together: here, one. `runtime/dist.py`, where a project has it, knows many."""
+"""The processes that train together: one. `runtime/dist.py`, where a project has it, knows many."""
 
 import contextlib
 from collections.abc import Iterator

@@ -1,0 +1,1 @@
+"""litgen: plain PyTorch training projects that their owner owns."""

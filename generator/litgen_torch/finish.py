@@ -1,0 +1,25 @@
+"""From rendered text to files fit to be written: the only door to black."""
+
+import ast
+
+from litgen_torch.render import Tree
+
+LINE_LENGTH = 100
+
+
+def finish(tree: Tree) -> Tree:
+    """Check that every Python file parses, and format those that black would change.
+
+    The templates are held stable under black by a test. What a user types can only change that by
+    making a line too long, so black, which takes longer than all the rest, is asked only then.
+    """
+    finished = {}
+    for path, text in tree.items():
+        if path.endswith(".py"):
+            ast.parse(text, path)
+            if any(len(line) > LINE_LENGTH for line in text.splitlines()):
+                import black
+
+                text = black.format_str(text, mode=black.Mode(line_length=LINE_LENGTH))
+        finished[path] = text
+    return finished
