@@ -3,13 +3,10 @@
 Fields and their types are all there is to declare; a comment behind a field is its help.
 """
 
-import ast
 import dataclasses
-import inspect
 import json
 import os
 import sys
-import tokenize
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import NoneType, UnionType
@@ -32,19 +29,21 @@ def load_config(
     argv = sys.argv[1:] if argv is None else argv
     program = Path(sys.argv[0]).name
     if "--help" in argv or "-h" in argv:
-        print(_help(cls, program))
+        from runtime.help import help_text  # only now: it reads the class's source
+
+        print(help_text(cls, program))
         sys.exit()
     try:
-        kinds = _kinds(cls) | {"config": str, "print_config": bool}
+        kinds = kinds_of(cls) | {"config": str, "print_config": bool}
         given = _typed(_pairs(argv, kinds), kinds)
         file, show = given.pop("config", None), given.pop("print_config", False)
         values = (_read(cls, file) if file else {}) | given
         if values.get("fast", getattr(cls, "fast", False)):
             values = {**(fast or {}), **values}
             values["name"] = f"{values.get('name', getattr(cls, 'name', 'run'))}-fast"
-        for name in _kinds(cls):
-            if name not in values and _default(cls, name) is dataclasses.MISSING:
-                raise ValueError(f"no value for {_dashed(name)!r}")
+        for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+            if is_required(field) and field.name not in values:
+                raise ValueError(f"no value for {dashed(field.name)!r}")
         config = cls(**values)
     except ValueError as error:
         sys.stderr.write(f"{program}: {' '.join(str(error).split())}\n")
@@ -70,7 +69,8 @@ def read_config(cls: Callable[..., T], path: Path) -> T:
         raise UserError(str(error), f"put {path} right, or train another run: --name NEW") from None
 
 
-def _kinds(cls: Any) -> dict[str, Any]:
+def kinds_of(cls: Any) -> dict[str, Any]:
+    """The types of a dataclass by the names of its fields."""
     hints = get_type_hints(cls)
     return {field.name: hints[field.name] for field in dataclasses.fields(cls) if field.init}
 
@@ -100,21 +100,19 @@ def _read(cls: Any, path: str | Path) -> dict[str, Any]:
 
     try:
         found = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        return _typed(found.items(), _kinds(cls))
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}") from None
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+        return _typed(found.items(), kinds_of(cls))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: {getattr(error, 'strerror', error)}") from None
 
 
 def _typed(pairs: Iterable[tuple[str, Any]], kinds: dict[str, Any]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for key, value in pairs:
-        name, shown = key.replace("-", "_"), _dashed(key)
+        name, shown = key.replace("-", "_"), dashed(key)
         if name not in kinds:
             from difflib import get_close_matches
 
-            near = get_close_matches(shown, map(_dashed, kinds), n=1)
+            near = get_close_matches(shown, map(dashed, kinds), n=1)
             advice = f"did you mean {near[0]!r}?" if near else "--help lists all"
             raise ValueError(f"no setting {shown!r}; {advice}")
         if name in values:
@@ -122,7 +120,7 @@ def _typed(pairs: Iterable[tuple[str, Any]], kinds: dict[str, Any]) -> dict[str,
         try:
             values[name] = _convert(value, kinds[name])
         except (ValueError, TypeError, LookupError, OverflowError):
-            wanted = _describe(kinds[name])
+            wanted = describe(kinds[name])
             raise ValueError(f"{shown!r} is {value!r}, expected {wanted}") from None
     return values
 
@@ -160,78 +158,36 @@ def _parse(text: str) -> bool | int | float:
         return float(text)
 
 
-def _describe(kind: Any) -> str:
+def describe(kind: Any) -> str:
+    """A type as --help and messages call it: `int`, `int|none`, `int,…`."""
     origin, options = get_origin(kind), get_args(kind)
     if origin in (tuple, list):
-        return f"{_describe(options[0])},…"
+        return f"{describe(options[0])},…"
     if origin in (Literal, Union, UnionType):
-        return "|".join(str(o) if origin is Literal else _describe(o) for o in options)
+        return "|".join(str(o) if origin is Literal else describe(o) for o in options)
     return {bool: "true|false", NoneType: "none"}.get(kind) or str(kind.__name__)
 
 
-def _dashed(name: str) -> str:
+def is_required(field: Any) -> bool:
+    """Whether a dataclass's field has no default."""
+    return field.default is field.default_factory is dataclasses.MISSING
+
+
+def dashed(name: str) -> str:
+    """A name as it is typed."""
     return name.replace("_", "-")
 
 
 def _toml(config: Any) -> str:
-    return "".join(f"{name} = {_plain(getattr(config, name))}\n" for name in _kinds(type(config)))
+    return "".join(f"{name} = {plain(getattr(config, name))}\n" for name in kinds_of(type(config)))
 
 
-def _plain(value: Any) -> str:
+def plain(value: Any) -> str:
+    """A value as TOML."""
     if isinstance(value, (tuple, list)):
-        return f"[{', '.join(map(_plain, value))}]"
+        return f"[{', '.join(map(plain, value))}]"
     if isinstance(value, float):
         return repr(value)
     # JSON and TOML write the rest alike, but for one control character.
     text = json.dumps("none" if value is None else value, ensure_ascii=False)
     return text.replace("\x7f", "\\u007f")
-
-
-def _help(cls: Any, program: str) -> str:
-    usages = {name: f"  --{_dashed(name)} {_describe(kind)}" for name, kind in _kinds(cls).items()}
-    width = max(map(len, [*usages.values(), "  --config FILE"])) + 2
-    notes, lines = _notes(cls), []
-    for name, usage in usages.items():
-        above, comment = notes.get(name, ([], ""))
-        lines += [*above, f"{usage:{width}}{comment} [{_shown(_default(cls, name))}]"]
-    body = "\n".join(lines).strip("\n")
-    return f"""usage: {program} [--setting value | setting=value] …
-
-{body}
-
-{'  --config FILE':{width}}a TOML file of settings; the command line goes before it
-{'  --print-config':{width}}print all settings as TOML, and leave"""
-
-
-def _shown(default: Any) -> str:
-    if default is dataclasses.MISSING:
-        return "required"
-    return default if isinstance(default, str) else _plain(default).strip('[]"')
-
-
-def _default(cls: Any, name: str) -> Any:
-    field = cls.__dataclass_fields__[name]
-    made = field.default_factory is not dataclasses.MISSING
-    return field.default_factory() if made else field.default
-
-
-def _notes(cls: Any) -> dict[str, tuple[list[str], str]]:
-    """For each field the lines above it, blank and heading, where a block begins; its comment."""
-    try:
-        source = inspect.cleandoc("\n" + inspect.getsource(cls))
-    except (OSError, TypeError):  # typed into an interpreter
-        return {}
-    tokens = tokenize.generate_tokens(iter(source.splitlines(keepends=True)).__next__)
-    comments = {t.start[0]: t.string.lstrip("# ") for t in tokens if t.type == tokenize.COMMENT}
-    lines = ["", *source.splitlines()]
-    notes: dict[str, tuple[list[str], str]] = {}
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            own = range(node.lineno, (node.end_lineno or node.lineno) + 1)
-            first = node.lineno - 1
-            titled = lines[first].lstrip().startswith("#")
-            heading = [comments[first]] if titled else []
-            begins = not lines[first - titled].strip()
-            comment = " ".join(comments[row] for row in own if row in comments)
-            notes.setdefault(node.target.id, (["", *heading] if begins else [], comment))
-    return notes

@@ -3,12 +3,14 @@
 Only the main process prints and writes; on the others the same calls do nothing.
 """
 
+import contextlib
 import json
 import math
 import os
 import shutil
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from runtime.errors import UserError
 from runtime.plot import draw, read_metrics, sparkline
 from runtime.world import World
 
+FIX = "make room or give write access, or start another run: --name NEW"
 MOST_SKIPS = 20  # in a row: more than the loss scale of fp16 needs to find its place
 
 
@@ -26,7 +29,7 @@ def open_run(config: Any, world: World | None = None) -> Path:
     """Make runs/<config.name> with the settings in it; --fast empties it first. Collective."""
     world = world or World()
     folder, failure = Path("runs", config.name), ""
-    if not config.name.isprintable() or folder.parent != Path("runs") or config.name == "..":
+    if not config.name.isprintable() or config.name in ("..", "") or folder.name != config.name:
         raise UserError(f"{config.name!r} cannot be the name of a folder", "--name first-try")
     try:
         if world.is_main:
@@ -37,8 +40,16 @@ def open_run(config: Any, world: World | None = None) -> Path:
     except OSError as error:
         failure = f"{folder} cannot be written: {error.strerror}"
     if failure := world.broadcast(failure):
-        raise UserError(failure, "make room, give write access, or choose another run: --name NEW")
+        raise UserError(failure, FIX)
     return folder
+
+
+@contextlib.contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{folder} cannot be written: {error.strerror}", FIX) from error
 
 
 class Log:
@@ -65,9 +76,10 @@ class Log:
         if self.is_main:
             lines = read_metrics(self.metrics) if self.metrics.exists() else []
             kept = [json.dumps(line) + "\n" for line in lines if 0 < line["step"] <= step]
-            draft = self.metrics.with_name(".metrics.jsonl")
-            draft.write_text("".join(kept), encoding="utf-8")
-            os.replace(draft, self.metrics)
+            with _writing(folder):
+                draft = self.metrics.with_name(".metrics.jsonl")
+                draft.write_text("".join(kept), encoding="utf-8")
+                os.replace(draft, self.metrics)
 
     def start(self, name: str, model: nn.Module, device: str) -> None:
         """The first line: what is trained, where, and from which step on."""
@@ -87,15 +99,17 @@ class Log:
             return
         values = {key: float(value) for key, value in metrics.items()}
         line = {key: value if math.isfinite(value) else None for key, value in values.items()}
-        with self.metrics.open("a", encoding="utf-8") as file:  # closed, so complete, at once
+        # Closed at once, so that no line waits in a buffer for a kill.
+        with _writing(self.folder), self.metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **line}) + "\n")
         now = time.monotonic()
         if step > self._last_step:
             pace = (step - self._last_step) * self.per_step / max(now - self._last, 1e-9)
             self._rate = f"{_short(pace)} {self.unit}/s"
         self._last, self._last_step = now, step
-        shown = [f"{key} {_number(key, value)}" for key, value in values.items()]
-        self.say(self._line(step, *shown))
+        shown = {key: f"{key} {_number(key, value)}" for key, value in values.items()}
+        scores = [shown.pop(key) for key in values if key.startswith("val_")]
+        self.say("   ".join([self._line(step, *shown.values()), *scores]))
 
     def progress(self, step: int, norm: float) -> None:
         """Show on a terminal how far the run is, and watch for steps skipped for their gradient.
@@ -126,22 +140,22 @@ class Log:
         """Draw loss.svg and print the last line: the result, or how the run goes on."""
         if not self.is_main:
             return
-        draw(self.metrics, self.folder / "loss.svg")
+        with _writing(self.folder):
+            draw(self.metrics, self.folder / "loss.svg")
         if step < self.steps:
             self.say(f"saved step {step} of {self.steps}. The same command goes on from there.")
             return
         lines = read_metrics(self.metrics)
         last = {key: line[key] for line in lines for key in line if line[key] is not None}
-        scores = [f"{key} {_number(key, last[key])}" for key in last if key.startswith("val_")]
+        scores = {k: f"{k} {_number(k, last[k])}" for k in last if k.startswith("val_")}
         if "val_loss" in last:
-            tried = [line for line in lines if line.get("val_loss") is not None]
-            best = min(tried, key=lambda line: line["val_loss"])
-            scores.append(f"best {_number('val_loss', best['val_loss'])} at {best['step']}")
+            known = [line for line in lines if line.get("val_loss") is not None]
+            best, place = min((line["val_loss"], line["step"]) for line in known)
+            scores["val_loss"] += f" (best {_number('val_loss', best)} at {place})"
         curve = sparkline(line.get("loss") for line in lines)
-        self.say(f"done: {', '.join(scores) or 'nothing was validated'}")
-        self.say(
-            f"  weights {self.folder / 'weights.pt'} · curve {self.folder / 'loss.svg'}  {curve}"
-        )
+        weights, picture = self.folder / "weights.pt", self.folder / "loss.svg"
+        self.say(f"done: {', '.join(scores.values()) or 'nothing was validated'}")
+        self.say(f"  weights {weights} · curve {picture}  {curve}")
 
     def _skip(self, step: int, norm: float) -> None:
         self._skips, self._skips_in_a_row = self._skips + 1, self._skips_in_a_row + 1
@@ -172,6 +186,8 @@ def _number(key: str, value: float) -> str:
 def _short(count: float) -> str:
     for suffix in ("", "k", "M"):
         if count < 999.5:
-            return f"{count:.3g}{suffix}"
+            break
         count /= 1000
-    return f"{count:.3g}G"
+    else:
+        suffix = "G"
+    return f"{count:#.3g}".rstrip(".") + suffix

@@ -1,5 +1,6 @@
 """A run's losses as a picture, for the browser (SVG, light and dark) and for the terminal."""
 
+import contextlib
 import json
 import math
 from collections.abc import Iterable, Sequence
@@ -32,10 +33,8 @@ def read_metrics(file: Path) -> list[dict[str, Any]]:
     """The lines of metrics.jsonl; a line that a kill tore is left out."""
     lines = []
     for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
+        with contextlib.suppress(ValueError):
             lines.append(json.loads(line))
-        except ValueError:
-            continue
     return [line for line in lines if isinstance(line, dict) and isinstance(line.get("step"), int)]
 
 

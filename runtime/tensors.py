@@ -41,7 +41,8 @@ def read(
     import torch.distributed.checkpoint as dcp
 
     with _plain_errors():
-        stored = dcp.FileSystemReader(folder).read_metadata().state_dict_metadata
+        metadata = dcp.FileSystemReader(folder).read_metadata()
+    stored: dict[str, Any] = metadata.state_dict_metadata
     wanted = _of_model(model)
     for name in sorted(wanted.keys() | {name for name in stored if name.startswith("model.")}):
         there = list(stored[name].size) if name in stored else "missing"

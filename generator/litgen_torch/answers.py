@@ -25,14 +25,18 @@ def complete(questions: Sequence[Question], given: Answers) -> Answers:
     check_known(questions, given)
     if found := next(_solutions(questions, given), None):
         return found
-    reason = _obstacle(questions, given)
-    nearest = next(
-        solution
-        for count in range(1, len(given) + 1)
-        for kept in itertools.combinations(given, len(given) - count)
-        for solution in _solutions(questions, {name: given[name] for name in kept})
+    raise LitgenError(
+        _obstacle(questions, given),
+        "the nearest that works: " + " ".join(flags(_nearest(questions, given))),
     )
-    raise LitgenError(reason, "the nearest that works: " + " ".join(flags(nearest)))
+
+
+def with_defaults(questions: Sequence[Question], answers: Answers) -> Answers:
+    """What templates see: also the questions that do not apply, at their defaults, as in copier."""
+    seen = dict(answers)
+    for question in questions:
+        seen.setdefault(question.name, question.values(seen)[0])
+    return seen
 
 
 def check_known(questions: Iterable[Question], given: Answers) -> None:
@@ -56,7 +60,7 @@ def flags(answers: Answers) -> list[str]:
 def suggestion(word: str, known: Iterable[str]) -> str:
     """The possible words, and which of them was probably meant."""
     known = list(known)
-    close = difflib.get_close_matches(word, known, n=1)
+    close = difflib.get_close_matches(word.lower(), known, n=1)
     return f"one of: {', '.join(known)}" + (f" — did you mean {close[0]}?" if close else "")
 
 
@@ -100,17 +104,42 @@ def _solutions(questions: Sequence[Question], given: Answers) -> Iterator[Answer
 
 
 def _obstacle(questions: Sequence[Question], given: Answers) -> str:
-    """Why the given answers do not go together, in words."""
-    answers: Answers = {}
-    for question in questions:
-        if question.name in given and not question.applies(answers):
-            return f"{question.name} {given[question.name]!r} does not go with " + ", ".join(
-                f"{name} {value}" for name, value in answers.items()
-            )
-        if question.applies(answers):
-            answers[question.name] = given.get(question.name) or question.values(answers)[0]
-    for question in questions:
-        value = answers.get(question.name)
-        if value and (needs := question.choice(value).obstacle(answers)):
-            return f"{question.name} {value!r} {needs}, not {answers['task']}"
-    return "these answers do not go together"
+    """Why the given answers do not go together: the fewest that exclude each other."""
+    culprits = next(
+        some
+        for size in range(1, len(given) + 1)
+        for some in itertools.combinations(given, size)
+        if not possible(questions, {name: given[name] for name in some})
+    )
+    found = [f"{name} {given[name]}" for name in culprits]
+    return f"{' and '.join(found)} do not go together: " + ", ".join(
+        f"{given[name]} needs {' and '.join(needs)}"
+        for name in culprits
+        if (needs := needed(questions, name, given[name]))
+    )
+
+
+def needed(questions: Sequence[Question], name: str, value: str) -> list[str]:
+    """What a choice needs: the earliest question whose answer it narrows, with what is left."""
+    earlier = itertools.takewhile(lambda question: question.name != name, questions)
+    for question in earlier:
+        values = [choice.value for choice in question.choices]
+        fitting = [v for v in values if possible(questions, {name: value, question.name: v})]
+        if len(fitting) < len(values):
+            return [f"{question.name} {' or '.join(fitting)}"]
+    return []
+
+
+def possible(questions: Sequence[Question], given: Answers) -> bool:
+    """Whether some project has all the given answers."""
+    return next(_solutions(questions, given), None) is not None
+
+
+def _nearest(questions: Sequence[Question], given: Answers) -> Answers:
+    """A project that differs from what is given in as few answers as possible."""
+    return next(
+        solution
+        for count in reversed(range(len(given)))
+        for kept in itertools.combinations(given, count)
+        for solution in _solutions(questions, {name: given[name] for name in kept})
+    )

@@ -2,7 +2,7 @@
 
 
 class LitgenError(Exception):
-    """Shown as two lines, exit 1: what was found where something else was expected, what to type."""
+    """Shown as two lines, exit 1: what was found instead of what, and what to type."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)

@@ -2,60 +2,98 @@
 
 import contextlib
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from litgen_torch.errors import LitgenError
 from litgen_torch.render import Tree
 
+PART = ".litgen-part-"  # being written; worth nothing if the writer was killed
+WHOLE = ".litgen-whole"  # complete and on disk, in the folder whose entries it will become
+
 
 def check_target(folder: Path) -> None:
-    """Raise LitgenError unless the folder is new or empty."""
-    if folder.is_dir():
-        if any(folder.iterdir()):
-            raise LitgenError(f"{folder} is not empty", "choose a folder that is new or empty")
-    elif folder.exists() or folder.is_symlink():
-        raise LitgenError(f"{folder} is a file", "choose a folder that is new or empty")
+    """Raise LitgenError unless the folder is new or empty, but for what a killed litgen left."""
+    with _errors_for_people(folder):
+        if folder.is_dir():
+            names = [entry.name for entry in folder.iterdir()]
+            if WHOLE not in names and not all(name.startswith(PART) for name in names):
+                raise LitgenError(f"{folder} is not empty", "choose a folder that is new or empty")
+        elif folder.exists() or folder.is_symlink():
+            raise LitgenError(f"{folder} is no folder", "choose a folder that is new or empty")
 
 
 def create(folder: Path, tree: Tree) -> None:
     """Write the tree to a folder that is new or empty; whatever goes wrong, it stays as it was.
 
-    The files are written to a hidden folder beside it, synced, and moved in one rename. Only the
-    current folder is filled entry by entry: the user's shell is in it.
+    A new folder is staged beside its place and put there by one rename. A folder that exists keeps
+    its owner, its mode and the shells that are in it: the tree is staged in it, and its entries move
+    up once all are on disk. Killed between two of these renames, the next call moves the rest.
     """
     check_target(folder)
     with _errors_for_people(folder), contextlib.ExitStack() as undo:
-        inside = folder.exists() and folder.samefile(Path.cwd())
-        _make_parents(folder.parent, undo)
-        parent = folder if inside else folder.parent
-        staging = Path(tempfile.mkdtemp(prefix=".litgen-", dir=parent))
-        undo.callback(shutil.rmtree, staging, ignore_errors=True)
-        for path, text in tree.items():
-            file = staging / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            with file.open("w", encoding="utf-8", newline="") as stream:
-                stream.write(text)
-                stream.flush()
-                os.fsync(stream.fileno())
-        if inside:
-            for entry in sorted(staging.iterdir()):
-                entry.rename(folder / entry.name)
+        if folder.is_dir():
+            _go_on_after_a_kill(folder)
+            staged = _stage(folder, PART, tree, undo)
+            staged.rename(folder / WHOLE)
+            undo.callback(shutil.rmtree, folder / WHOLE, ignore_errors=True)
+            for entry in (folder / WHOLE).iterdir():
                 undo.callback(_remove, folder / entry.name)
-            staging.rmdir()
+            _move_up(folder)
         else:
-            staging.chmod(0o777 & ~_umask())  # mkdtemp's own mode keeps everybody else out
-            staging.rename(folder)
+            _make_parents(folder.parent, undo)
+            staged = _stage(folder.parent, f".{folder.name}{PART}", tree, undo)
+            staged.rename(folder)
+            _sync(folder.parent)
         undo.pop_all()
+
+
+def _go_on_after_a_kill(folder: Path) -> None:
+    if (folder / WHOLE).is_dir():
+        _move_up(folder)
+        raise LitgenError(
+            f"{folder} holds the project that a killed litgen had begun; it is complete now",
+            "use it, or choose another folder",
+        )
+
+
+def _stage(parent: Path, prefix: str, tree: Tree, undo: contextlib.ExitStack) -> Path:
+    """The tree on disk under a name of its own; what killed calls left under such names goes."""
+    for abandoned in parent.glob(f"{prefix}*"):
+        shutil.rmtree(abandoned, ignore_errors=True)
+    folder = parent / f"{prefix}{secrets.token_hex(4)}"
+    undo.callback(shutil.rmtree, folder, ignore_errors=True)
+    files = {folder / path: text for path, text in tree.items()}
+    folders = {folder, *(file.parent for file in files)}
+    for inside in folders:
+        inside.mkdir(parents=True, exist_ok=True)
+    for file, text in files.items():
+        file.write_bytes(text.encode())
+    for path in (*files, *folders):  # after all is written: twice as fast as one by one
+        _sync(path)
+    return folder
+
+
+def _move_up(folder: Path) -> None:
+    # `.litgen` comes last: with it, the folder counts as a project.
+    for entry in sorted((folder / WHOLE).iterdir(), key=lambda entry: entry.name == ".litgen"):
+        entry.rename(folder / entry.name)
+    (folder / WHOLE).rmdir()
+    _sync(folder)
 
 
 def _make_parents(folder: Path, undo: contextlib.ExitStack) -> None:
     if not folder.exists():
         _make_parents(folder.parent, undo)
+        undo.callback(_remove_empty, folder)
         folder.mkdir()
-        undo.callback(_remove, folder)
+
+
+def _remove_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def _remove(path: Path) -> None:
@@ -65,10 +103,12 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 @contextlib.contextmanager

@@ -85,7 +85,9 @@ def test_half_precision_gives_nearly_the_same_without_a_warning(project, dtype):
 
 @pytest.mark.parametrize("kv_heads", [1, 2, None])
 def test_gpt_sees_no_token_that_comes_later(tmp_path, monkeypatch, kv_heads):
-    config, model = build(load("gpt-bytes", tmp_path, monkeypatch), **TINY["gpt"], kv_heads=kv_heads)
+    config, model = build(
+        load("gpt-bytes", tmp_path, monkeypatch), **TINY["gpt"], kv_heads=kv_heads
+    )
     x = inputs(config)
     changed = x.clone()
     changed[:, 7:] = (changed[:, 7:] + 1) % 11
@@ -112,7 +114,11 @@ def test_rotated_products_depend_on_the_distance_only(tmp_path, monkeypatch):
     [
         ("cnn-digits", {"steps": 0}, "steps is 0, expected 1 or more"),
         ("cnn-digits", {"workers": -1}, "workers is -1, expected 0 or more"),
-        ("cnn-digits", {"learning_rate": float("nan")}, "learning_rate is nan, expected more than 0"),
+        (
+            "cnn-digits",
+            {"learning_rate": float("nan")},
+            "learning_rate is nan, expected more than 0",
+        ),
         ("cnn-digits", {"widths": (12,)}, r"widths are \(12,\), expected multiples of 8"),
         ("vit-digits", {"patch": 3}, "patch is 3, expected a divisor of 8"),
         ("vit-digits", {"width": 30}, r"width is 30, expected a multiple of heads \(4\)"),
@@ -141,6 +147,10 @@ def test_rendered_text_is_as_black_leaves_it_and_names_no_other_choice(name):
         assert "#:" not in text and "{%" not in text
     whole = "".join(rendered(name).values()).lower()
     for other in {"cnn", "vit", "gpt", "bpe", "tokenizers", "pillow", "sklearn"}:
-        needed = {"bpe": name == "gpt-bpe", "tokenizers": name == "gpt-bpe", "pillow": "folder" in name}
+        needed = {
+            "bpe": name == "gpt-bpe",
+            "tokenizers": name == "gpt-bpe",
+            "pillow": "folder" in name,
+        }
         needed["sklearn"] = "digits" in name
         assert needed.get(other, other in name) or f" {other}" not in whole, other

@@ -4,9 +4,8 @@ import os
 
 import click
 
-from litgen_torch.answers import complete
+from litgen_torch.answers import complete, possible
 from litgen_torch.catalog import Choice, Question, questions
-from litgen_torch.errors import LitgenError
 
 
 def ask(given: dict[str, str]) -> dict[str, str]:
@@ -16,18 +15,14 @@ def ask(given: dict[str, str]) -> dict[str, str]:
         chosen = complete(questions(), answers)
         if question.name in answers or question.name not in chosen:
             continue
-        fitting = [c for c in question.choices if _fits(answers | {question.name: c.value})]
+        fitting = [
+            choice
+            for choice in question.choices
+            if possible(questions(), answers | {question.name: choice.value})
+        ]
         if len(fitting) > 1:
             answers[question.name] = _one_of(question, fitting, chosen[question.name])
     return complete(questions(), answers)
-
-
-def _fits(given: dict[str, str]) -> bool:
-    try:
-        complete(questions(), given)
-    except LitgenError:
-        return False
-    return True
 
 
 def _one_of(question: Question, choices: list[Choice], default: str) -> str:

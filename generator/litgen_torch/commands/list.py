@@ -4,9 +4,8 @@ import json
 
 import click
 
-from litgen_torch.answers import FLAGS, complete
-from litgen_torch.catalog import Choice, Question, questions
-from litgen_torch.errors import LitgenError
+from litgen_torch.answers import FLAGS, needed
+from litgen_torch.catalog import Question, questions
 
 
 @click.command()
@@ -21,7 +20,7 @@ def command(as_json: bool) -> None:
         flag = f"--{question.name}" if question.name in FLAGS else f"--with {question.name}=…"
         click.echo(f"{click.style(flag, bold=True)}    {question.help}")
         for choice in question.choices:
-            needs = _needs(question, choice)
+            needs = needed(questions(), question.name, choice.value)
             after = click.style(f"    needs {', '.join(needs)}", dim=True) if needs else ""
             click.echo(f"  {choice.value:{width}}  {choice.summary}{after}")
         click.echo()
@@ -32,25 +31,11 @@ def _data(question: Question) -> dict[str, object]:
         "name": question.name,
         "help": question.help,
         "choices": [
-            {"value": choice.value, "summary": choice.summary, "needs": _needs(question, choice)}
+            {
+                "value": choice.value,
+                "summary": choice.summary,
+                "needs": needed(questions(), question.name, choice.value),
+            }
             for choice in question.choices
         ],
     }
-
-
-def _needs(question: Question, choice: Choice) -> list[str]:
-    """The first earlier question that restricts this choice, with the answers that go with it."""
-    mine = {question.name: choice.value}
-    for other in questions()[: questions().index(question)]:
-        fitting = [c.value for c in other.choices if _possible(mine | {other.name: c.value})]
-        if len(fitting) < len(other.choices):
-            return [f"{other.name} {' or '.join(fitting)}"]
-    return []
-
-
-def _possible(given: dict[str, str]) -> bool:
-    try:
-        complete(questions(), given)
-    except LitgenError:
-        return False
-    return True

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import sys
 import tomllib
@@ -10,7 +11,7 @@ from pathlib import Path
 import click
 
 from litgen_torch import cli, tree
-from litgen_torch.answers import FLAGS, check_known, check_name, complete, flags
+from litgen_torch.answers import Answers, check_known, check_name, complete, flags, with_defaults
 from litgen_torch.catalog import questions
 from litgen_torch.errors import LitgenError
 from litgen_torch.finish import finish
@@ -24,7 +25,7 @@ def _choices(context: click.Context, parameter: click.Parameter, begun: str) -> 
 
 
 @click.command()
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=click.Path())
 @click.option("--task", shell_complete=_choices, help="What it will learn.")
 @click.option("--model", shell_complete=_choices, help="Which model.")
 @click.option("--data", shell_complete=_choices, help="Which data.")
@@ -36,7 +37,7 @@ def _choices(context: click.Context, parameter: click.Parameter, begun: str) -> 
 @click.option("--dry-run", is_flag=True, help="Show what would be written, write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout; asks nothing.")
 def command(
-    path: Path,
+    path: str,
     others: tuple[str, ...],
     answers: str | None,
     yes: bool,
@@ -46,36 +47,44 @@ def command(
 ) -> None:
     """Make a training project in PATH, a folder that is new or empty.
 
-    What is not given is asked on a terminal; with -y, or without a terminal, it takes the defaults.
-    `litgen list` shows what can be chosen.
+    What is not given is asked on a terminal. With -y it takes the defaults; without a terminal too,
+    and says so. `litgen list` shows what can be chosen.
     """
-    name = check_name(path.name if path.name not in ("", "..") else path.resolve().name)
-    tree.check_target(path)
-    given = _from_file(answers) if answers else {}
-    given |= {kind: choice for kind, choice in slots.items() if choice is not None}
-    given |= dict(_pair(text) for text in others)
+    folder = Path(path)
+    name = check_name(os.path.basename(os.path.abspath(path)) if path else "")
+    tree.check_target(folder)
+    given = (_from_file(answers) if answers else {}) | _from_flags(slots, others)
     chosen = complete(questions(), given)
-    asking = not (yes or as_json or dry_run) and _is_terminal()
+    asking = not (yes or as_json) and _is_terminal()
     if asking:
         from litgen_torch.commands.ask import ask
 
         chosen = ask(given)
-    files = finish(render({"project_name": name, "tokenizer": "", **chosen}))
-    if as_json:
-        report = {"path": str(path), "name": name, "answers": chosen, "files": list(files)}
-        click.echo(json.dumps(report | {"written": not dry_run}, indent=2))
-    else:
-        click.echo(_summary(path, files))
-    if asking and not click.confirm("Write it?", default=True):
-        raise click.Abort
-    if not dry_run:
-        tree.create(path, with_record(files, name=name, answers=chosen, version=cli.version()))
+    elif not yes and (taken := {kind: chosen[kind] for kind in chosen if kind not in given}):
+        click.echo(f"nothing asked; defaults taken: {' '.join(flags(taken))}", err=True)
+    files = finish(render({"project_name": name, **with_defaults(questions(), chosen)}))
     if not as_json:
-        click.echo(_next_steps(path, files, chosen, dry_run))
+        click.echo(_summary(path, files))
+    if asking and not dry_run and not click.confirm("Write it?", default=True):
+        raise LitgenError("nothing was written", _again(path, chosen))
+    if not dry_run:
+        tree.create(folder, with_record(files, name=name, answers=chosen, version=cli.version()))
+    if as_json:
+        click.echo(json.dumps(_report(path, files, chosen) | {"written": not dry_run}, indent=2))
+    else:
+        click.echo(_next_steps(path, chosen, dry_run=dry_run))
 
 
 def _is_terminal() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty() and not os.environ.get("CI")
+
+
+def _from_flags(slots: dict[str, str | None], others: tuple[str, ...]) -> Answers:
+    given = {kind: choice for kind, choice in slots.items() if choice is not None}
+    for kind, choice in map(_pair, others):
+        if given.setdefault(kind, choice) != choice:
+            raise click.UsageError(f"{kind} is given twice: {given[kind]} and {choice}")
+    return given
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -85,7 +94,7 @@ def _pair(text: str) -> tuple[str, str]:
     return kind, choice
 
 
-def _from_file(file: str) -> dict[str, str]:
+def _from_file(file: str) -> Answers:
     try:
         found = tomllib.loads(Path(file).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -102,7 +111,7 @@ def _from_file(file: str) -> dict[str, str]:
     return dict(answers)
 
 
-def _summary(path: Path, files: Tree) -> str:
+def _summary(path: str, files: Tree) -> str:
     """The files that are written, with their lines; a folder below the project in one line."""
     lines = {file: text.count("\n") for file, text in files.items()}
     folders: dict[str, list[str]] = {}
@@ -118,25 +127,45 @@ def _summary(path: Path, files: Tree) -> str:
             names = "  ".join(name for name in inside if name != "__init__")
             rows.append(f"  {entry + '/':16}{total:5}   {names}")
     python = sum(count for file, count in lines.items() if file.endswith(".py"))
-    head = f"{path}/    {len(files)} files, {python} lines of Python, needs {_needs(files)}"
+    head = (
+        f"{path}/    {len(files)} files, {python} lines of Python, needs {', '.join(_needs(files))}"
+    )
     return "\n".join([click.style(head, bold=True), *rows])
 
 
-def _needs(files: Tree) -> str:
+def _needs(files: Tree) -> list[str]:
     dependencies = tomllib.loads(files["pyproject.toml"])["project"]["dependencies"]
-    return ", ".join(dependency.partition(">")[0] for dependency in dependencies)
+    return [re.split(r"[^\w.-]", dependency)[0] for dependency in dependencies]
 
 
-def _next_steps(path: Path, files: Tree, answers: dict[str, str], dry_run: bool) -> str:
-    again = shlex.join(["litgen", "new", str(path), *flags(answers), "-y"])
+def _report(path: str, files: Tree, answers: Answers) -> dict[str, object]:
+    return {
+        "path": os.path.abspath(path),
+        "answers": answers,
+        "files": {file: text.count("\n") for file, text in files.items()},
+        "needs": _needs(files),
+        "next": _steps(path, answers),
+        "again": _again(path, answers),
+    }
+
+
+def _next_steps(path: str, answers: Answers, *, dry_run: bool) -> str:
     if dry_run:
-        return f"\nNothing was written. To write it:\n  {again}"
-    steps = [f"cd {shlex.quote(str(path))}"] if path.resolve() != Path.cwd() else []
+        return f"\nNothing was written. To write it:\n  {_again(path, answers)}"
+    steps = "\n".join(f"  {step}" for step in _steps(path, answers))
+    return f"\nNext:\n{steps}\nThe same project again:\n  {_again(path, answers)}"
+
+
+def _steps(path: str, answers: Answers) -> list[str]:
+    """What to type next, in this order."""
     data = " --data FOLDER" if answers["data"] == "folder" else ""
+    steps = [] if Path(path).resolve() == Path.cwd() else [f"cd {shlex.quote(path)}"]
     steps += [f"python train.py --fast{data}    # a few steps of everything: does it run here?"]
     steps += [f"python train.py{data}"]
-    if answers["strategy"] != "single":
-        steps += [f"torchrun --nproc-per-node 2 train.py{data}"]
-    return "\n".join(
-        ["", "Next:", *(f"  {step}" for step in steps), "The same project again:", f"  {again}"]
-    )
+    many = answers["strategy"] != "single"
+    return steps + ([f"torchrun --nproc-per-node 2 train.py{data}"] if many else [])
+
+
+def _again(path: str, answers: Answers) -> str:
+    """The command that gives the same project, in one line."""
+    return shlex.join(["litgen", "new", path, *flags(answers), "-y"])

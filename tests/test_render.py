@@ -1,0 +1,147 @@
+"""The files of a project: those that copier writes, sound Python, and nothing of what was not chosen."""
+
+import ast
+import re
+import shutil
+from pathlib import Path
+
+import black
+import pytest
+from conftest import every_project, project_id
+
+from litgen_torch.answers import with_defaults
+from litgen_torch.catalog import questions
+from litgen_torch.finish import LINE_LENGTH, finish
+from litgen_torch.render import Tree, render, templates_folder
+
+PROJECTS = every_project()
+# Every choice and most pairs of choices in as few projects as that takes: 7 shares no factor with 3.
+SOME = PROJECTS[::7]
+
+
+def rendered(answers: dict[str, str], name: str = "some-project") -> Tree:
+    return render({"project_name": name, **with_defaults(questions(), answers)})
+
+
+@pytest.fixture(scope="session")
+def copier_templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The templates as an installed package holds them: copier follows no link that leads out."""
+    folder = tmp_path_factory.mktemp("package") / "templates"
+    shutil.copytree(templates_folder(), folder, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+def copied(templates: Path, folder: Path, answers: dict[str, str]) -> Tree:
+    import copier
+
+    data = {"project_name": "some-project", **answers}
+    copier.run_copy(str(templates), folder, data=data, defaults=True, quiet=True)
+    return {
+        file.relative_to(folder).as_posix(): file.read_bytes().decode()
+        for file in folder.rglob("*")
+        if file.is_file()
+    }
+
+
+def test_some_projects_have_every_choice() -> None:
+    chosen = {pair for answers in SOME for pair in answers.items()}
+    assert chosen == {pair for answers in PROJECTS for pair in answers.items()}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # copier's own
+@pytest.mark.parametrize("answers", SOME[::2], ids=project_id)
+def test_copier_writes_the_same_files(
+    answers: dict[str, str], copier_templates: Path, tmp_path: Path
+) -> None:
+    assert copied(copier_templates, tmp_path / "project", answers) == rendered(answers)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("answers", PROJECTS, ids=project_id)
+def test_copier_writes_the_same_files_for_every_project(
+    answers: dict[str, str], copier_templates: Path, tmp_path: Path
+) -> None:
+    assert copied(copier_templates, tmp_path / "project", answers) == rendered(answers)
+
+
+@pytest.mark.parametrize("answers", PROJECTS, ids=project_id)
+def test_every_file_is_sound_and_finished(answers: dict[str, str]) -> None:
+    tree = rendered(answers)
+    assert finish(tree) == tree
+    for path, text in tree.items():
+        assert text == "" or re.search(r"[^\n]\n\Z", text), f"{path} ends in no or in empty lines"
+        assert not re.search(r"[ \t\r]$", text, re.M), f"{path} has spaces at the end of a line"
+        assert not re.search(r"^\s*#:|\{%|\{#", text, re.M), f"{path} has a piece of a template"
+
+
+@pytest.mark.parametrize("answers", SOME, ids=project_id)
+def test_black_has_nothing_to_change(answers: dict[str, str]) -> None:
+    stable_under_black(rendered(answers))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("answers", PROJECTS, ids=project_id)
+def test_black_has_nothing_to_change_in_any_project(answers: dict[str, str]) -> None:
+    stable_under_black(rendered(answers))
+
+
+@pytest.mark.parametrize("name", ["a", "a" * 64])
+def test_a_name_of_any_length_fits(name: str) -> None:
+    stable_under_black(finish(rendered(PROJECTS[0], name)))
+
+
+def stable_under_black(tree: Tree) -> None:
+    mode = black.Mode(line_length=LINE_LENGTH, target_versions={black.TargetVersion.PY311})
+    for path, text in tree.items():
+        if path.endswith(".py"):
+            assert black.format_str(text, mode=mode) == text, path
+
+
+FOREIGN = {
+    "single": r"torchrun|DistributedDataParallel|fully_shard|runtime.dist|process.group|\bmesh\b",
+    "ddp": r"fully_shard|MixedPrecisionPolicy|device_mesh",
+    "fsdp": r"DistributedDataParallel",
+    "fp32": r"autocast|[sS]caler|bfloat16|float16",
+    "bf16": r"[sS]caler|\bfloat16",
+    "fp16": r"bfloat16",
+    "cnn": r"class (ViT|GPT)\b|scaled_dot_product",
+    "vit": r"class (CNN|GPT)\b|conv3x3|GroupNorm",
+    "gpt": r"class (CNN|ViT)\b|[Cc]onv2d",
+    "digits": r"PIL|Image\b",
+    "folder": r"sklearn|load_digits",
+    "bytes": r"tokenizers\b",
+}
+OWN_FILES = ("train.py", "model.py", "data.py", "config.py", "sample.py", "README.md", "pyproject.toml")
+
+
+@pytest.mark.parametrize("answers", PROJECTS, ids=project_id)
+def test_nothing_of_a_choice_that_was_not_made_is_there(answers: dict[str, str]) -> None:
+    tree = rendered(answers)
+    for value in answers.values():
+        for path in OWN_FILES if value in FOREIGN else ():
+            for line in tree.get(path, "").splitlines():
+                assert not re.search(FOREIGN[value], line), f"{value}: {path}: {line}"
+    assert ("sample.py" in tree) == (answers["task"] == "language-model")
+    assert ("runtime/dist.py" in tree) == (answers["strategy"] != "single")
+
+
+def test_the_library_is_copied_byte_for_byte() -> None:
+    library = Path(__file__).parents[1] / "runtime"
+    for path, text in rendered(PROJECTS[0]).items():
+        if path.startswith("runtime/"):
+            assert (library / Path(path).name).read_bytes() == text.encode()
+
+
+def test_python_that_does_not_parse_is_a_bug_and_said_so() -> None:
+    with pytest.raises(SyntaxError):
+        finish({"train.py": "def main(:\n"})
+
+
+def test_every_module_that_a_project_imports_is_there() -> None:
+    for answers in PROJECTS:
+        tree = rendered(answers)
+        for path, text in tree.items():
+            for node in ast.walk(ast.parse(text)) if path.endswith(".py") else ():
+                if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("runtime."):
+                    assert f"{node.module}.py".replace(".", "/", 1) in tree, f"{path}: {node.module}"
