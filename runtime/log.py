@@ -184,10 +184,10 @@ def _number(key: str, value: float) -> str:
 
 
 def _short(count: float) -> str:
-    for suffix in ("", "k", "M"):
-        if count < 999.5:
-            break
+    """The number with three digits: 64, 3.10k, 192k, 1.86M."""
+    suffixes = ["G", "M", "k", ""]
+    while count >= 999.5 and len(suffixes) > 1:
         count /= 1000
-    else:
-        suffix = "G"
-    return f"{count:#.3g}".rstrip(".") + suffix
+        suffixes.pop()
+    digits = f"{count:#.3g}".rstrip(".") if suffixes[-1] else f"{count:.3g}"
+    return digits + suffixes[-1]

@@ -29,8 +29,8 @@ def create(folder: Path, tree: Tree) -> None:
     """Write the tree to a folder that is new or empty; whatever goes wrong, it stays as it was.
 
     A new folder is staged beside its place and put there by one rename. A folder that exists keeps
-    its owner, its mode and the shells that are in it: the tree is staged in it, and its entries move
-    up once all are on disk. Killed between two of these renames, the next call moves the rest.
+    its owner, its mode and the shells in it: the tree is staged inside, and its entries move up
+    once all are on disk. Killed between two of these renames, the next call moves the rest.
     """
     check_target(folder)
     with _errors_for_people(folder), contextlib.ExitStack() as undo:

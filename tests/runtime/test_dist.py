@@ -1,0 +1,217 @@
+"""Several processes: what they tell each other, and how a model's gradients are exchanged."""
+
+import subprocess
+import sys
+import time
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed
+from forked import forked
+from torch import nn
+
+from runtime import dist, rng
+from runtime.dist import grad_sync
+from runtime.errors import UserError
+from runtime.world import World
+
+
+def messages():
+    world = dist.init(timeout_s=20)
+    order = []
+    with world.main_first():
+        time.sleep(0.1 * (world.rank == 0))
+        order.append(time.monotonic())
+    told = (
+        world.broadcast({"from": world.rank}),
+        world.any(world.rank == 1),
+        world.any(False),
+        [float(x) for x in world.sum(world.rank, torch.tensor(2.5))],
+        float(world.mean(world.rank)),
+        world.is_main,
+        world.size,
+    )
+    dist.close()
+    return told, order[0]
+
+
+def test_processes_tell_each_other_what_they_need():
+    (first, main_done), (second, other_done) = forked(2, messages)
+    assert first == ({"from": 0}, True, False, [1.0, 5.0], 0.5, True, 2)
+    assert second == ({"from": 0}, True, False, [1.0, 5.0], 0.5, False, 2)
+    assert main_done < other_done
+
+
+def test_one_process_is_a_world_of_its_own():
+    world = World()
+    assert (world.rank, world.size, world.is_main) == (0, 1, True)
+    assert world.broadcast("x") == "x" and world.any(True) and not world.any(False)
+    with world.main_first():
+        world.barrier()
+
+
+def flags():
+    world = dist.init(timeout_s=20)
+    seen = [world.highest_soon(15 if world.rank == 1 and step >= 2 else 0) for step in range(6)]
+    dist.close()
+    return seen
+
+
+def test_a_signal_to_one_process_reaches_all_at_the_same_step():
+    assert forked(2, flags) == [[0, 0, 0, 15, 15, 15]] * 2
+
+
+def exchanged(strategy, sync):
+    """Gradients of the weight 1.0 for inputs 1 and 2, on each process."""
+    world = dist.init(timeout_s=20)
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.ones_(model.weight)
+    if strategy == "ddp":
+        model = nn.parallel.DistributedDataParallel(model)
+    else:
+        from torch.distributed.fsdp import fully_shard
+
+        fully_shard(model)
+    for last in (False, True):
+        with grad_sync(model, last and sync):
+            model(torch.full((1, 1), 1.0 + world.rank)).sum().backward()
+    (weight,) = model.parameters()
+    gradient = weight.grad
+    if hasattr(gradient, "full_tensor"):
+        gradient = gradient.full_tensor()
+    value = None if gradient is None else float(gradient)
+    torch.distributed.destroy_process_group()
+    return value
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_gradients_are_exchanged_once_a_step(strategy):
+    # Each process adds up two micro-batches, 2 and 4; DDP and FSDP average: 3.
+    assert forked(2, exchanged, strategy, True) == [3.0, 3.0]
+
+
+def test_without_exchange_gradients_stay_local():
+    assert forked(2, exchanged, "ddp", False) == [2.0, 4.0]
+
+
+def test_a_model_of_one_process_needs_no_exchange():
+    assert isinstance(grad_sync(nn.Linear(1, 1), True), nullcontext)
+
+
+def step_with_counts(counts, strategy):
+    """The gradient of one step whose micro-batches hold so many targets, over all processes."""
+    world = dist.init(timeout_s=20)
+    torch.manual_seed(0)
+    model = nn.Linear(3, 2, bias=False)
+    data = torch.randn(2, 2, 16, 3, generator=torch.Generator().manual_seed(1))
+    if strategy == "ddp":
+        wrapped = nn.parallel.DistributedDataParallel(model)
+    else:
+        from torch.distributed.fsdp import fully_shard
+
+        wrapped = fully_shard(model)
+    mine = counts[world.rank]
+    (total,) = world.sum(sum(mine))
+    for i, count in enumerate(mine):
+        with grad_sync(wrapped, i == len(mine) - 1):
+            x = data[world.rank, i, :count]
+            loss = wrapped(x).square().sum() * world.size / total
+            loss.backward()
+    gradient = model.weight.grad
+    if hasattr(gradient, "full_tensor"):
+        gradient = gradient.full_tensor()
+    reference = nn.Linear(3, 2, bias=False)
+    with torch.no_grad():
+        whole = getattr(model.weight, "full_tensor", lambda: model.weight)()
+        reference.weight.copy_(whole)
+    rows = [data[r, i, : counts[r][i]] for r in range(world.size) for i in range(len(mine))]
+    x = torch.cat(rows)
+    (reference(x).square().sum() / len(x)).backward()
+    dist.close()
+    return float((gradient - reference.weight.grad).abs().max())
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+@pytest.mark.parametrize("counts", [((1, 9), (4, 2)), ((0, 7), (16, 1)), ((0, 0), (3, 0))])
+def test_unequal_micro_batches_give_the_gradient_of_one_large_batch(counts, strategy):
+    assert max(forked(2, step_with_counts, counts, strategy)) < 1e-6
+
+
+def dropped():
+    world = dist.init(timeout_s=20)
+    rng.seed_all(1)
+    weights = nn.Linear(2, 2).weight.tolist()
+    rng.seed_all(1, 1 + world.rank)
+    mask = nn.Dropout(0.5)(torch.ones(64)).tolist()
+    dist.close()
+    return weights, mask
+
+
+def test_processes_have_the_same_weights_and_different_dropout_masks():
+    (weights, mask), (other_weights, other_mask) = forked(2, dropped)
+    assert weights == other_weights
+    assert mask != other_mask
+
+
+def launched(variables):
+    import os
+
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
+        rank, size = os.environ["RANK"], os.environ["WORLD_SIZE"]
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
+        del os.environ[name]
+    for name, value in zip(variables, (rank, size, rank), strict=True):
+        os.environ[name] = value
+    world = dist.init(timeout_s=20)
+    total = float(world.sum(1)[0])
+    dist.close()
+    return total
+
+
+@pytest.mark.parametrize("launcher", list(dist.LAUNCHERS))
+def test_each_launcher_is_understood(launcher):
+    assert forked(2, launched, dist.LAUNCHERS[launcher]) == [2.0, 2.0]
+
+
+def test_srun_over_several_machines_has_to_say_where_to_meet(monkeypatch):
+    for name, value in zip(dist.LAUNCHERS["srun"], ("0", "4", "0"), strict=True):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SLURM_NNODES", "2")
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    with pytest.raises(UserError, match="export MASTER_ADDR="):
+        dist.init(timeout_s=5)
+
+
+def absent(folder):
+    world = dist.init(timeout_s=2)
+    if world.rank == 0:
+        try:
+            world.any(True)  # rank 1 never comes
+        except RuntimeError as error:
+            return str(error)
+    time.sleep(4)
+    return ""
+
+
+def test_a_collective_that_one_process_misses_fails_in_time(tmp_path):
+    message, _ = forked(2, absent, tmp_path)
+    assert "imed out" in message or "timeout" in message.lower()
+
+
+ALONE = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from runtime import dist
+world = dist.init()
+print(world.rank, world.size, world.device, float(world.sum(3)[0]))
+dist.close()
+"""
+
+
+def test_without_a_launcher_one_process_is_a_group_of_one():
+    root = str(Path(__file__).parents[2])
+    command = [sys.executable, "-W", "error", "-c", ALONE, root]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["0", "1", "cpu", "3.0"], done.stderr

@@ -1,0 +1,66 @@
+"""Leaving in good order: a signal asks, the loop answers between two steps."""
+
+import os
+import signal
+import threading
+
+import pytest
+from forked import forked
+
+from runtime import dist
+from runtime.stop import Stop
+
+
+@pytest.fixture(autouse=True)
+def handlers():
+    """The signal handlers as they were."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_asks_for_a_stop_and_sets_the_exit_code(number, capsys):
+    stop = Stop()
+    assert not stop.requested()
+    assert stop.exit_code == 0
+    os.kill(os.getpid(), number)
+    assert stop.requested()
+    assert stop.exit_code == 128 + number
+    assert "stopping after this step" in capsys.readouterr().err
+
+
+def test_a_second_ctrl_c_ends_at_once():
+    Stop()
+    os.kill(os.getpid(), signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_another_thread_than_the_main_one_sets_no_handler():
+    before = signal.getsignal(signal.SIGTERM)
+    thread = threading.Thread(target=Stop)
+    thread.start()
+    thread.join()
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def signalled(rank):
+    world = dist.init(timeout_s=20)
+    stop = Stop(world)
+    steps = 0
+    while steps < 100:
+        steps += 1
+        if steps == 5 and world.rank == rank:
+            os.kill(os.getpid(), signal.SIGTERM)
+        if stop.requested():
+            break
+    dist.close()
+    return steps, stop.exit_code
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_signal_to_one_process_stops_all_at_the_same_step(rank):
+    assert forked(2, signalled, rank) == [(6, 143), (6, 143)]
