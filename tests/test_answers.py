@@ -41,7 +41,9 @@ def test_without_answers_the_defaults_are_a_project() -> None:
     ],
     ids=lambda part: "-".join(part.values()),
 )
-def test_what_is_not_said_follows_from_what_is(said: dict[str, str], follows: dict[str, str]) -> None:
+def test_what_is_not_said_follows_from_what_is(
+    said: dict[str, str], follows: dict[str, str]
+) -> None:
     assert complete(questions(), said).items() >= (said | follows).items()
 
 
@@ -54,7 +56,7 @@ def test_answers_are_kept_or_refused_with_the_nearest_that_works(said: dict[str,
         nearest = typed(error.hint)
         assert complete(questions(), nearest) == nearest
         changed = [name for name in said if nearest.get(name) != said[name]]
-        assert 0 < len(changed)
+        assert changed
         for count in range(len(changed)):  # no smaller change would have done
             for left_out in itertools.combinations(said, count):
                 kept = {name: value for name, value in said.items() if name not in left_out}

@@ -1,10 +1,8 @@
 """Writing a project: all of it or nothing, whatever happens while it is written."""
 
 import contextlib
-import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -120,7 +118,6 @@ def test_stopped_at_any_call_it_leaves_nothing(
         assert sorted(tmp_path.rglob("*")) == before
     else:
         assert found(target) == TREE
-        assert calls <= after
 
 
 @pytest.mark.parametrize("existing", [True, False], ids=["empty folder", "new folder"])

@@ -68,7 +68,8 @@ def check_name(name: str) -> str:
     """A name that can be a distribution's and a folder's, or LitgenError with one that would do."""
     if VALID_NAME.fullmatch(name) and len(name) <= LONGEST_NAME:
         return name
-    shown = ascii(name if len(name) <= LONGEST_NAME else name[:LONGEST_NAME] + "…")
+    shown = ascii(name)  # nothing in it steers a terminal
+    shown = shown if len(shown) <= LONGEST_NAME + 2 else shown[:LONGEST_NAME] + "…'"
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     words = re.findall(r"[A-Za-z0-9]+", plain)
     better = "-".join(words)[:LONGEST_NAME].strip("-") or "my-project"
