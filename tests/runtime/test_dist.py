@@ -158,8 +158,7 @@ def test_processes_have_the_same_weights_and_different_dropout_masks():
 def launched(variables):
     import os
 
-    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
-        rank, size = os.environ["RANK"], os.environ["WORLD_SIZE"]
+    rank, size = os.environ["RANK"], os.environ["WORLD_SIZE"]
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
         del os.environ[name]
     for name, value in zip(variables, (rank, size, rank), strict=True):

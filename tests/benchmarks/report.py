@@ -1,0 +1,31 @@
+"""What both benchmarks print: where they ran, and numbers with their spread."""
+
+import os
+import platform
+import statistics
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+
+def place() -> str:
+    """The versions and the machine."""
+    versions = [f"{name} {version(f'{name}{tail}')}" for name, tail in PACKAGES]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"python {platform.python_version()}, {', '.join(versions)} · {cores} × {_cpu()}"
+
+
+PACKAGES = [("litgen", "-torch"), ("torch", "")]
+
+
+def spread(values: Sequence[float], digits: int) -> str:
+    """The median and, behind it, the quartiles: half of the values lie between these."""
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
+    return f"{middle:.{digits}f}  ({low:.{digits}f} … {high:.{digits}f})"
+
+
+def _cpu() -> str:
+    known = Path("/proc/cpuinfo")
+    lines = known.read_text(encoding="utf-8").splitlines() if known.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
