@@ -2,13 +2,12 @@
 
     python tests/benchmarks/startup.py --rounds 20
 
-Each round starts a fresh process of every command, so that a busy moment of the machine falls on all
-of them. The files are in the disk cache and the bytecode is compiled, as after the first use.
+Each round starts a fresh process of every command, so that a busy moment of the machine falls on
+all of them. The files are in the disk cache and the bytecode is compiled, as after the first use.
 """
 
 import argparse
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile

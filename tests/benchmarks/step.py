@@ -83,11 +83,11 @@ def bare(dataset: Points, steps: int) -> Iterator[None]:
             x, y = next(batches)
         yield
         loss = F.cross_entropy(model(x), y)
-        optimizer.zero_grad()
         loss.backward()
         yield
         nn.utils.clip_grad_norm_(model.parameters(), CLIP)
         optimizer.step()
+        optimizer.zero_grad()
         yield
         if (step + 1) % LOG_EVERY == 0:
             print(f"step {step + 1} loss {loss.item():.4f}")
@@ -145,9 +145,12 @@ def loss_and_logits(model: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Ten
 
 def main(rounds: int, steps: int) -> None:
     torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as folder, open(Path(folder, "stdout"), "w") as stdout:
-        with contextlib.redirect_stdout(stdout):
-            total, parts = measure(rounds, steps, Path(folder))
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open(Path(folder, "stdout"), "w") as stdout,
+        contextlib.redirect_stdout(stdout),
+    ):
+        total, parts = measure(rounds, steps, Path(folder))
     print(place())
     print(f"{rounds} rounds of {steps} steps; CPU time per step, median (quartiles)\n")
     print(f"{'':10}{'µs':26}ratio to bare")

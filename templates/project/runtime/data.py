@@ -4,7 +4,9 @@ So a run that was killed goes on with exactly the samples that it would have see
 number of loader workers, and the only thing about the data to save is the step.
 """
 
+import atexit
 import signal
+import weakref
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -100,7 +102,7 @@ def train_batches(dataset: Dataset[Any], sampler: TrainSampler, workers: int = 0
     Random augmentation belongs into the data set's `__getitem__` and draws from torch's global
     generator: it is seeded there from seed, epoch and index.
     """
-    return iter(_loader(_Seeded(dataset, sampler.seed), sampler, workers))
+    return _load(_Seeded(dataset, sampler.seed), sampler, workers)
 
 
 def eval_batches(
@@ -118,13 +120,13 @@ def eval_batches(
         range(samples * slot // slots, samples * (slot + 1) // slots)
         for slot in range(world.rank, slots, world.size)
     ]
-    loader = _loader(dataset, [list(rows) or [0] for rows in mine], workers)
-    for rows, batch in zip(mine, loader, strict=True):
+    batches = _load(dataset, [list(rows) or [0] for rows in mine], workers)
+    for rows, batch in zip(mine, batches, strict=True):
         yield batch if rows else map_tensors(batch, lambda x: x[:0])
 
 
-def _loader(dataset: Dataset[Any], batches: Any, workers: int) -> DataLoader[Any]:
-    return DataLoader(
+def _load(dataset: Dataset[Any], batches: Any, workers: int) -> Iterator[Any]:
+    loader = DataLoader(
         dataset,
         batch_sampler=batches,
         num_workers=workers,
@@ -132,6 +134,16 @@ def _loader(dataset: Dataset[Any], batches: Any, workers: int) -> DataLoader[Any
         pin_memory=torch.cuda.is_available(),
         generator=torch.Generator(),  # or creating an iterator would draw from the global one
     )
+    iterator = iter(loader)
+    if workers:
+        atexit.register(_shut_down, weakref.ref(iterator))
+    return iterator
+
+
+def _shut_down(iterator: weakref.ref[Any]) -> None:
+    # After an error Python would end the workers by SIGTERM, which they ignore, and wait for ever.
+    if alive := iterator():
+        alive._shutdown_workers()
 
 
 def _leave_signals_to_the_main_process(worker: int) -> None:

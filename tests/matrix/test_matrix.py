@@ -1,0 +1,130 @@
+"""Every task under every strategy and precision: it trains, and resumes to the bit after kill -9.
+
+Real processes, as a user starts them; `make matrix` runs it. The quick tests take the diagonal.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from litgen_torch.answers import complete
+from litgen_torch.catalog import questions
+from litgen_torch.render import render
+
+TASKS = {
+    "cnn": {"model": "cnn"},
+    "vit": {"model": "vit"},
+    "gpt": {"model": "gpt"},
+    "gpt-bpe": {"model": "gpt", "tokenizer": "bpe"},
+}
+STRATEGIES = ("single", "ddp", "fsdp")
+PRECISIONS = ("fp32", "bf16", "fp16")
+QUICK = [("cnn", "single", "fp32"), ("gpt", "ddp", "bf16"), ("gpt-bpe", "fsdp", "fp16")]
+CASES = [
+    pytest.param(*case, marks=() if case in QUICK else pytest.mark.slow, id="-".join(case))
+    for case in ((t, s, p) for t in TASKS for s in STRATEGIES for p in PRECISIONS)
+]
+RUN = ["--steps=10", "--warmup=2", "--eval-every=5", "--save-every=2", "--log-every=1"]
+RUN += ["--batch-size=4", "--accumulate=2", "--workers=2", "--dropout=0.1"]
+SMALL_GPT = ["--width=32", "--depth=2", "--block=32", "--eval-samples=9", "--pattern=*.py"]
+
+
+def generate(folder: Path, **choices: str) -> Path:
+    """Write a project with these choices, without its record, as a user's copy would be."""
+    answers = complete(questions(), choices)
+    for path, text in render({"project_name": "p", "tokenizer": "", **answers}).items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+    return folder
+
+
+def start(project: Path, *arguments: str, processes: int = 1) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-W", "error::UserWarning", "train.py", *RUN, *arguments]
+    if processes > 1:
+        launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        command = [sys.executable, *launcher, *command[3:]]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, cwd=project, env=environment, start_new_session=True)
+
+
+def metrics(project: Path, name: str) -> list[dict[str, float]]:
+    text = (project / "runs" / name / "metrics.jsonl").read_text()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def settings(project: Path, task: str) -> list[str]:
+    if "gpt" not in task:
+        return []
+    vocabulary = ["--vocab-size=300"] if task == "gpt-bpe" else []
+    return [*SMALL_GPT, f"--data={project / 'runtime'}", *vocabulary]
+
+
+@pytest.mark.parametrize(("task", "strategy", "precision"), CASES)
+def test_it_trains_and_resumes_to_the_bit(
+    tmp_path: Path, task: str, strategy: str, precision: str
+) -> None:
+    project = generate(tmp_path / "p", **TASKS[task], strategy=strategy, precision=precision)
+    small = settings(project, task)
+    processes = 1 if strategy == "single" else 2
+    assert start(project, *small, "--name=whole", processes=processes).wait(240) == 0
+
+    killed = start(project, *small, "--name=killed", processes=processes)
+    while not list((project / "runs/killed/checkpoints").glob("step-*")):
+        assert killed.poll() is None
+        time.sleep(0.01)
+    os.killpg(killed.pid, signal.SIGKILL)  # torchrun and all that it started
+    killed.wait()
+    assert start(project, *small, "--name=killed", processes=processes).wait(240) == 0
+
+    whole = metrics(project, "whole")
+    assert [line["step"] for line in whole] == list(range(1, 11))
+    assert whole[-1]["val_loss"] is not None
+    assert metrics(project, "killed") == whole
+    weights, resumed = (
+        torch.load(project / "runs" / name / "weights.pt", weights_only=True)
+        for name in ("whole", "killed")
+    )
+    assert all(torch.equal(weights[name], resumed[name]) for name in weights | resumed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["cnn", "gpt"])
+def test_strategies_have_equal_losses(tmp_path: Path, task: str) -> None:
+    losses = {}
+    for strategy, processes, batch in [
+        ("single", 1, 8),
+        ("ddp", 1, 8),
+        ("ddp", 2, 4),
+        ("fsdp", 1, 8),
+        ("fsdp", 2, 4),
+    ]:
+        project = generate(tmp_path / f"{strategy}{processes}", **TASKS[task], strategy=strategy)
+        data = settings(tmp_path / "single1", task)
+        run = ["--dropout=0", "--accumulate=1", "--steps=20", f"--batch-size={batch}"]
+        command = [*(argument for argument in RUN if argument.split("=")[0] not in str(run))]
+        process = subprocess.run(
+            [
+                sys.executable,
+                *(["-m", "torch.distributed.run", "--standalone"] if processes > 1 else []),
+                *([f"--nproc-per-node={processes}"] if processes > 1 else []),
+                "train.py",
+                *command,
+                *run,
+                *data,
+                "--name=run",
+            ],
+            cwd=project,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            timeout=240,
+        )
+        assert process.returncode == 0
+        losses[strategy, processes] = [line["loss"] for line in metrics(project, "run")]
+    for found in losses.values():
+        assert found == pytest.approx(losses["single", 1], rel=1e-5)
