@@ -73,7 +73,7 @@ def test_the_installed_wheel_writes_what_the_repository_writes(
     where = run(
         python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=tmp_path
     )
-    # The dependencies from here, but not litgen: a folder added so has its own `.pth` files ignored.
+    # The dependencies from here, but not litgen: `.pth` files in a folder added so are not read.
     Path(where.strip(), "dependencies.pth").write_text(PACKAGES)
     pip = [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check"]
     run(*pip, "install", "-q", "--no-index", "--no-deps", wheel, cwd=tmp_path)

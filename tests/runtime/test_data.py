@@ -2,7 +2,10 @@
 
 import random
 import signal
+import subprocess
+import sys
 from itertools import islice
+from pathlib import Path
 
 import pytest
 import torch
@@ -150,6 +153,30 @@ class SignalsOfAWorker(Dataset):
 def test_loader_workers_do_not_die_of_a_schedulers_signal():
     (ignored,) = eval_batches(SignalsOfAWorker(), 2, workers=1)
     assert ignored.all()
+
+
+FAILING = """
+import sys
+sys.path[:0] = sys.argv[1:]
+from test_data import Numbers
+from runtime.data import TrainSampler, eval_batches, train_batches
+
+def main():
+    batches = train_batches(Numbers(9), TrainSampler(Numbers(9), 2), workers=2)
+    next(batches)
+    for batch in eval_batches(Numbers(9), 2, workers=1):
+        raise ValueError("found in the loop")
+
+main()
+"""
+
+
+def test_an_error_in_the_loop_ends_the_program_although_workers_ignore_signals():
+    folders = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
+    command = [sys.executable, "-c", FAILING, *folders]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=50)
+    assert ended.returncode == 1
+    assert ended.stderr.endswith("ValueError: found in the loop\n")
 
 
 def test_a_batch_moves_with_its_structure():

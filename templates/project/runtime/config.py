@@ -22,8 +22,8 @@ def load_config(
 ) -> T:
     """The settings: the command line goes before the file of `--config`, that before the defaults.
 
-    With `--fast`, settings that are not given come from `fast`, and the name ends in "-fast": a
-    trial touches no other run. A mistake, which includes a ValueError of the class's own
+    With `--fast`, what the command line does not give comes from `fast`, and the name ends in
+    "-fast": a trial touches no other run. A mistake, which includes a ValueError of the class's own
     `__post_init__`, ends the program with one line on stderr and exit code 2.
     """
     argv = sys.argv[1:] if argv is None else argv
@@ -39,8 +39,9 @@ def load_config(
         file, show = given.pop("config", None), given.pop("print_config", False)
         values = (_read(cls, file) if file else {}) | given
         if values.get("fast", getattr(cls, "fast", False)):
-            values = {**(fast or {}), **values}
-            values["name"] = f"{values.get('name', getattr(cls, 'name', 'run'))}-fast"
+            values = values | dict(fast or {}) | given
+            name = values.get("name", getattr(cls, "name", "run"))
+            values["name"] = f"{name.removesuffix('-fast')}-fast"
         for field in dataclasses.fields(cls):  # type: ignore[arg-type]
             if is_required(field) and field.name not in values:
                 raise ValueError(f"no value for {dashed(field.name)!r}")
@@ -101,7 +102,7 @@ def _read(cls: Any, path: str | Path) -> dict[str, Any]:
     try:
         found = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         return _typed(found.items(), kinds_of(cls))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{path}: {getattr(error, 'strerror', error)}") from None
 
 

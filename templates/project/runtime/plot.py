@@ -34,7 +34,7 @@ def read_metrics(file: Path) -> list[dict[str, Any]]:
     lines = []
     for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
         with contextlib.suppress(ValueError):
-            lines.append(json.loads(line))
+            lines.append(json.loads(line, parse_constant=lambda _: None))
     return [line for line in lines if isinstance(line, dict) and isinstance(line.get("step"), int)]
 
 
@@ -118,7 +118,7 @@ def _axis(values: Sequence[float], logarithmic: bool) -> tuple[float, float, lis
         else:
             lines = [10.0**k for k in range(first, last + 1, math.ceil((last - first) / 6))]
         return first, last, lines
-    if low == high:
+    if high - low <= 1e-9 * max(abs(low), abs(high)):
         low, high = low - (abs(low) or 1) / 2, high + (abs(high) or 1) / 2
     lines = _round_numbers(low, high)
     step = lines[1] - lines[0]
