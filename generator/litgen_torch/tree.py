@@ -39,6 +39,7 @@ def create(folder: Path, tree: Tree) -> None:
             staged = _stage(folder, PART, tree, undo)
             staged.rename(folder / WHOLE)
             undo.callback(shutil.rmtree, folder / WHOLE, ignore_errors=True)
+            _check_alone(folder)
             for entry in (folder / WHOLE).iterdir():
                 undo.callback(_remove, folder / entry.name)
             _move_up(folder)
@@ -57,6 +58,12 @@ def _go_on_after_a_kill(folder: Path) -> None:
             f"{folder} holds the project that a killed litgen had begun; it is complete now",
             "use it, or choose another folder",
         )
+
+
+def _check_alone(folder: Path) -> None:
+    # WHOLE is ours alone by now; what another litgen moved up before must not be undone with ours.
+    if any(not entry.name.startswith((PART, WHOLE)) for entry in folder.iterdir()):
+        raise LitgenError(f"{folder} is not empty", "choose a folder that is new or empty")
 
 
 def _stage(parent: Path, prefix: str, tree: Tree, undo: contextlib.ExitStack) -> Path:

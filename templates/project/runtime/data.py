@@ -142,7 +142,8 @@ def _load(dataset: Dataset[Any], batches: Any, workers: int) -> Iterator[Any]:
 
 def _shut_down(iterator: weakref.ref[Any]) -> None:
     # After an error Python would end the workers by SIGTERM, which they ignore, and wait for ever.
-    if alive := iterator():
+    alive = iterator()
+    if alive is not None:
         alive._shutdown_workers()
 
 
