@@ -4,7 +4,7 @@ STEPS ?=
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test lint matrix benchmark examples clean
+.PHONY: demo test lint matrix storm benchmark examples clean
 
 # torch comes first and pinned: what is installed after it then takes it as it is.
 .venv/.ready: pyproject.toml constraints.txt
@@ -30,12 +30,15 @@ lint: .venv/.ready
 matrix: .venv/.ready
 	$(BIN)/python -m pytest -n 2 -m slow
 
+storm: .venv/.ready
+	KILLS=60 $(BIN)/python -m pytest -n 2 tests/runtime/test_checkpoint.py -k killed
+
 benchmark: .venv/.ready
 	$(BIN)/python tests/benchmarks/startup.py
 	$(BIN)/python tests/benchmarks/step.py
 
 examples: .venv/.ready
-	$(BIN)/python examples/generate.py
+	OMP_NUM_THREADS=$$(nproc) $(BIN)/python examples/generate.py --train
 
 clean:
 	rm -rf .venv demo dist

@@ -174,3 +174,19 @@ def test_a_read_only_disk_is_said(tmp_path: Path, target: str) -> None:
         with pytest.raises(LitgenError, match="Read-only file system"):
             create(tmp_path / target, TREE)
         assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("existing", [True, False], ids=["empty folder", "new folder"])
+def test_of_several_at_once_one_writes_and_the_others_say_so(
+    tmp_path: Path, existing: bool
+) -> None:
+    for attempt in range(4):
+        target = tmp_path / f"project-{attempt}"
+        if existing:
+            target.mkdir()
+        command = [sys.executable, "-c", WRITER, str(target)]
+        writers = [subprocess.Popen(command, stdout=-3, stderr=-1, text=True) for _ in range(4)]
+        said = [writer.communicate(timeout=60)[1] for writer in writers]
+        assert sorted(writer.returncode for writer in writers) == [0, 1, 1, 1]
+        assert sum("is not empty" in text for text in said) == 3
+        assert len(found(target)) == WRITTEN

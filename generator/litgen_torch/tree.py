@@ -1,6 +1,7 @@
 """Trees of files, to the disk: all of a tree or nothing. The only module that writes."""
 
 import contextlib
+import fcntl
 import os
 import secrets
 import shutil
@@ -32,23 +33,40 @@ def create(folder: Path, tree: Tree) -> None:
     its owner, its mode and the shells in it: the tree is staged inside, and its entries move up
     once all are on disk. Killed between two of these renames, the next call moves the rest.
     """
-    check_target(folder)
-    with _errors_for_people(folder), contextlib.ExitStack() as undo:
+    with (
+        _errors_for_people(folder),
+        contextlib.ExitStack() as lock,
+        contextlib.ExitStack() as undo,
+    ):
         if folder.is_dir():
+            lock.enter_context(_alone_in(folder))
+            check_target(folder)
             _go_on_after_a_kill(folder)
             staged = _stage(folder, PART, tree, undo)
             staged.rename(folder / WHOLE)
             undo.callback(shutil.rmtree, folder / WHOLE, ignore_errors=True)
-            _check_alone(folder)
             for entry in (folder / WHOLE).iterdir():
                 undo.callback(_remove, folder / entry.name)
             _move_up(folder)
         else:
             _make_parents(folder.parent, undo)
+            lock.enter_context(_alone_in(folder.parent))
+            check_target(folder)
             staged = _stage(folder.parent, f".{folder.name}{PART}", tree, undo)
             staged.rename(folder)
             _sync(folder.parent)
         undo.pop_all()
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """One litgen at a time: the next waits here. A killed one lets go by itself."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _go_on_after_a_kill(folder: Path) -> None:
@@ -58,12 +76,6 @@ def _go_on_after_a_kill(folder: Path) -> None:
             f"{folder} holds the project that a killed litgen had begun; it is complete now",
             "use it, or choose another folder",
         )
-
-
-def _check_alone(folder: Path) -> None:
-    # WHOLE is ours alone by now; what another litgen moved up before must not be undone with ours.
-    if any(not entry.name.startswith((PART, WHOLE)) for entry in folder.iterdir()):
-        raise LitgenError(f"{folder} is not empty", "choose a folder that is new or empty")
 
 
 def _stage(parent: Path, prefix: str, tree: Tree, undo: contextlib.ExitStack) -> Path:
