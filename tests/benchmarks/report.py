@@ -10,12 +10,10 @@ from pathlib import Path
 
 def place() -> str:
     """The versions and the machine."""
-    versions = [f"{name} {version(f'{name}{tail}')}" for name, tail in PACKAGES]
+    python = f"python {platform.python_version()}"
+    packages = f"litgen {version('litgen-torch')}, torch {version('torch')}"
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"python {platform.python_version()}, {', '.join(versions)} · {cores} × {_cpu()}"
-
-
-PACKAGES = [("litgen", "-torch"), ("torch", "")]
+    return f"{python}, {packages} · {cores} × {_cpu()}"
 
 
 def spread(values: Sequence[float], digits: int) -> str:

@@ -11,10 +11,10 @@ import argparse
 import contextlib
 import math
 import random
+import statistics
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -34,14 +34,18 @@ from runtime.rng import seed_all
 from runtime.stop import Stop
 
 BATCH, LR, WARMUP, DECAY, CLIP, LOG_EVERY = 64, 1e-3, 50, 0.05, 1.0, 10
+# Both loops yield after each part, so that it can be timed in its place; a yield costs some 50 ns.
 PARTS = ["schedule", "loader", "model", "optimizer", "log", "stop"]
+Times = dict[str, list[float]]
 
 
 class Points(Dataset[tuple[Tensor, int]]):
+    """Something to learn: which of the first ten numbers is the largest."""
+
     def __init__(self, samples: int = 8192) -> None:
         generator = torch.Generator().manual_seed(0)
         self.x = torch.randn(samples, 64, generator=generator)
-        self.y = torch.randint(10, (samples,), generator=generator).tolist()
+        self.y = self.x[:, :10].argmax(1).tolist()
 
     def __len__(self) -> int:
         return len(self.y)
@@ -53,10 +57,6 @@ class Points(Dataset[tuple[Tensor, int]]):
 def mlp() -> nn.Module:
     hidden = [nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU()]
     return nn.Sequential(*hidden, nn.Linear(128, 10))
-
-
-# Both loops yield after each of PARTS, so that a part can be timed in its place. A yield costs
-# some 50 ns.
 
 
 def bare(dataset: Points, steps: int) -> Iterator[None]:
@@ -150,44 +150,43 @@ def main(rounds: int, steps: int) -> None:
         open(Path(folder, "stdout"), "w") as stdout,
         contextlib.redirect_stdout(stdout),
     ):
-        total, parts = measure(rounds, steps, Path(folder))
+        whole, parts = measure(rounds, steps, Path(folder))
     print(place())
     print(f"{rounds} rounds of {steps} steps; CPU time per step, median (quartiles)\n")
-    print(f"{'':10}{'µs':26}ratio to bare")
-    for name, times in total.items():
-        ratios = [time / base for time, base in zip(times, total["bare"], strict=True)]
-        print(f"{name:10}{spread(times, 0):26}{spread(ratios, 3)}")
-    print("target                              1.10\n")
-    print(f"{'':12}{'bare':>6}{'litgen':>8}   difference, µs")
+    print(f"{'':12}{'µs':26}ratio to bare")
+    for name, times in whole.items():
+        ratios = [time / base for time, base in zip(times, whole["bare"], strict=True)]
+        print(f"{name:12}{spread(times, 0):26}{spread(ratios, 3)}")
+    print(f"{'target':38}1.10\n")
+    print("part          bare  litgen   difference, µs")
     for part in PARTS:
-        base, ours = parts["bare"][part], parts["litgen"][part]
-        print(f"{part:12}{base:6.1f}{ours:8.1f}{ours - base:+8.1f}")
+        base, ours = (statistics.median(parts[name][part]) for name in ("bare", "litgen"))
+        print(f"{part:10}{base:8.1f}{ours:8.1f}{ours - base:+8.1f}")
 
 
-def measure(
-    rounds: int, steps: int, folder: Path
-) -> tuple[dict[str, list[float]], dict[str, dict[str, float]]]:
-    """Of each loop the µs per step in each round, and the mean µs of each part."""
+def measure(rounds: int, steps: int, folder: Path) -> tuple[Times, dict[str, Times]]:
+    """Of each loop the µs per step in every round: in all, and of each part."""
     dataset, all_steps = Points(), (2 * rounds + 1) * steps
     loops = {
         "bare": bare(dataset, all_steps),
         "control": bare(dataset, all_steps),
         "litgen": litgen(dataset, all_steps, folder),
     }
-    total: dict[str, list[float]] = {name: [] for name in loops}
-    parts: dict[str, Counter[str]] = {name: Counter() for name in loops}
-    shuffle = random.Random(0).sample
+    whole: Times = {name: [] for name in loops}
+    parts: dict[str, Times] = {name: {part: [] for part in PARTS} for name in loops}
+    orders = random.Random(0)
     for loop in loops.values():
-        whole(loop, steps)  # first steps: allocations, caches
+        time_whole(loop, steps)  # the first steps fill caches
     for _ in range(rounds):
-        for name in shuffle(list(loops), len(loops)):
-            total[name].append(whole(loops[name], steps))
-            for part, spent in each(loops[name], steps).items():
-                parts[name][part] += spent / rounds
-    return total, parts
+        for name in orders.sample(list(loops), len(loops)):
+            whole[name].append(time_whole(loops[name], steps))
+        for name in orders.sample(list(loops), len(loops)):
+            for part, spent in time_parts(loops[name], steps).items():
+                parts[name][part].append(spent)
+    return whole, parts
 
 
-def whole(loop: Iterator[None], steps: int) -> float:
+def time_whole(loop: Iterator[None], steps: int) -> float:
     """µs of CPU time per step."""
     began = time.process_time()
     for _ in islice(loop, len(PARTS) * steps):
@@ -195,7 +194,7 @@ def whole(loop: Iterator[None], steps: int) -> float:
     return (time.process_time() - began) / steps * 1e6
 
 
-def each(loop: Iterator[None], steps: int) -> dict[str, float]:
+def time_parts(loop: Iterator[None], steps: int) -> dict[str, float]:
     """µs of CPU time per step, of each part."""
     spent = dict.fromkeys(PARTS, 0.0)
     for _ in range(steps):
