@@ -4,9 +4,9 @@ import itertools
 import shlex
 
 import pytest
-from conftest import every_project, project_id
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from projects import every_project, project_id
 
 from litgen_torch.answers import check_name, complete, flags
 from litgen_torch.catalog import questions

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import LITGEN, Run
+from projects import LITGEN, Run
 
 from litgen_torch.catalog import questions
 from litgen_torch.project import read_project
@@ -197,6 +197,12 @@ def test_list_shows_every_choice_and_what_it_needs(litgen: Run) -> None:
     needs = {c["value"]: c["needs"] for question in told for c in question["choices"]}
     assert needs["gpt"] == ["task language-model"]
     assert needs["ddp"] == []
+    packages = {c["value"]: c["packages"] for question in told for c in question["choices"]}
+    assert {value: brought for value, brought in packages.items() if brought} == {
+        "digits": ["scikit-learn"],
+        "folder": ["pillow"],
+        "bpe": ["tokenizers"],
+    }
 
 
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import LITGEN
+from projects import LITGEN
 
 from litgen_torch.project import read_project
 

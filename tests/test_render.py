@@ -6,7 +6,7 @@ from pathlib import Path
 
 import black
 import pytest
-from conftest import every_project, project_id
+from projects import every_project, project_id
 
 from litgen_torch.answers import with_defaults
 from litgen_torch.catalog import questions
@@ -57,7 +57,7 @@ def test_copier_writes_the_same_files_for_every_project(
 @pytest.mark.parametrize("answers", PROJECTS, ids=project_id)
 def test_every_file_is_sound_and_finished(answers: dict[str, str]) -> None:
     tree = rendered(answers)
-    assert finish(tree) == tree
+    assert finish(tree, "some-project") == tree
     for path, text in tree.items():
         assert text == "" or re.search(r"[^\n]\n\Z", text), f"{path} ends in no or in empty lines"
         assert not re.search(r"[ \t\r]$", text, re.M), f"{path} has spaces at the end of a line"
@@ -77,7 +77,13 @@ def test_black_has_nothing_to_change_in_any_project(answers: dict[str, str]) -> 
 
 @pytest.mark.parametrize("name", ["a", "a" * 64])
 def test_a_name_of_any_length_fits(name: str) -> None:
-    stable_under_black(finish(rendered(PROJECTS[0], name)))
+    stable_under_black(finish(rendered(PROJECTS[0], name), name))
+
+
+def test_only_a_line_with_the_name_in_it_can_need_black() -> None:
+    long = f"x = ( 1 )  # {'long ' * 30}\n"
+    assert finish({"train.py": long}, "some-project") == {"train.py": long}
+    assert finish({"train.py": long}, "long")["train.py"].startswith("x = 1 ")
 
 
 def stable_under_black(tree: Tree) -> None:
@@ -132,7 +138,7 @@ def test_the_library_is_copied_byte_for_byte() -> None:
 
 def test_python_that_does_not_parse_is_a_bug_and_said_so() -> None:
     with pytest.raises(SyntaxError):
-        finish({"train.py": "def main(:\n"})
+        finish({"train.py": "def main(:\n"}, "some-project")
 
 
 def test_every_module_that_a_project_imports_is_there() -> None:

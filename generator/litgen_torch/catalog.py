@@ -1,5 +1,7 @@
 """What can be chosen: the questions of templates/copier.yml as values."""
 
+import re
+import tomllib
 from dataclasses import dataclass
 from functools import cache
 
@@ -59,3 +61,9 @@ def questions() -> tuple[Question, ...]:
         for name, about in settings().items()
         if not name.startswith("_") and "choices" in about
     )
+
+
+def packages(pyproject: str) -> list[str]:
+    """The Python packages that a project with this pyproject.toml needs."""
+    dependencies = tomllib.loads(pyproject)["project"]["dependencies"]
+    return [re.split(r"[^\w.-]", dependency)[0] for dependency in dependencies]

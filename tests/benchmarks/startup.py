@@ -38,7 +38,7 @@ def main(rounds: int) -> None:
         columns = [
             spread([r[command][i] - (r[less][i] if less else 0) for r in found], 3) for i in (0, 1)
         ]
-        print(f"{label:34}{columns[0]:26}{columns[1]:26}{target}")
+        print(f"{label:34}{columns[0]:26}{columns[1]:26}{target}".rstrip())
 
 
 def once() -> dict[str, tuple[float, float]]:
@@ -61,5 +61,5 @@ def cpu_of_children() -> float:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=20, help="at least 2")
     main(parser.parse_args().rounds)

@@ -1,6 +1,6 @@
 """What litgen's runtime costs per optimizer step, beside a bare PyTorch loop that does the same.
 
-    python tests/benchmarks/step.py --rounds 40 --steps 200
+    python tests/benchmarks/step.py --rounds 60 --steps 100
 
 A small model on purpose: the smaller the model, the larger the share of everything around it. CPU
 time on one thread, in short segments that alternate in random order: so a busy moment of the
@@ -207,7 +207,7 @@ def time_parts(loop: Iterator[None], steps: int) -> dict[str, float]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=40)
-    parser.add_argument("--steps", type=int, default=200, help="of a segment")
+    parser.add_argument("--rounds", type=int, default=60, help="at least 2")
+    parser.add_argument("--steps", type=int, default=100, help="of a segment")
     arguments = parser.parse_args()
     main(arguments.rounds, arguments.steps)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch.distributed
 from forked import forked
 from torch import nn
 
@@ -82,7 +81,7 @@ def exchanged(strategy, sync):
     if hasattr(gradient, "full_tensor"):
         gradient = gradient.full_tensor()
     value = None if gradient is None else float(gradient)
-    torch.distributed.destroy_process_group()
+    dist.close()
     return value
 
 

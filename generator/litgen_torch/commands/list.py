@@ -4,8 +4,9 @@ import json
 
 import click
 
-from litgen_torch.answers import FLAGS, needed
-from litgen_torch.catalog import Question, questions
+from litgen_torch.answers import FLAGS, Answers, complete, needed, possible, with_defaults
+from litgen_torch.catalog import Question, packages, questions
+from litgen_torch.render import evaluate, templates_folder
 
 
 @click.command()
@@ -21,6 +22,7 @@ def command(as_json: bool) -> None:
         click.echo(f"{click.style(flag, bold=True)}    {question.help}")
         for choice in question.choices:
             needs = needed(questions(), question.name, choice.value)
+            needs += [f"package {name}" for name in _brought(question, choice.value)]
             after = click.style(f"    needs {', '.join(needs)}", dim=True) if needs else ""
             click.echo(f"  {choice.value:{width}}  {choice.summary}{after}")
         click.echo()
@@ -35,7 +37,23 @@ def _data(question: Question) -> dict[str, object]:
                 "value": choice.value,
                 "summary": choice.summary,
                 "needs": needed(questions(), question.name, choice.value),
+                "packages": _brought(question, choice.value),
             }
             for choice in question.choices
         ],
     }
+
+
+def _brought(question: Question, value: str) -> list[str]:
+    """The packages that a project needs with this choice, and not with another in its place."""
+    answers = complete(questions(), {question.name: value})
+    alike = [answers | {question.name: other} for other in question.values(answers)]
+    mine = _packages(answers)
+    others = [_packages(each) for each in alike if possible(questions(), each)]
+    return sorted(mine - mine.intersection(*others))
+
+
+def _packages(answers: Answers) -> set[str]:
+    template = (templates_folder() / "project/pyproject.toml.jinja").read_text(encoding="utf-8")
+    seen = {"project_name": "", **with_defaults(questions(), answers)}
+    return set(packages(evaluate(template, seen)))

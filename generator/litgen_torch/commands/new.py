@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shlex
 import sys
 import tomllib
@@ -12,7 +11,7 @@ import click
 
 from litgen_torch import cli, tree
 from litgen_torch.answers import Answers, check_known, check_name, complete, flags, with_defaults
-from litgen_torch.catalog import questions
+from litgen_torch.catalog import packages, questions
 from litgen_torch.errors import LitgenError
 from litgen_torch.finish import finish
 from litgen_torch.project import with_record
@@ -62,7 +61,7 @@ def command(
         chosen = ask(given)
     elif not yes and (taken := {kind: chosen[kind] for kind in chosen if kind not in given}):
         click.echo(f"nothing asked; defaults taken: {' '.join(flags(taken))}", err=True)
-    files = finish(render({"project_name": name, **with_defaults(questions(), chosen)}))
+    files = finish(render({"project_name": name, **with_defaults(questions(), chosen)}), name)
     if not as_json:
         click.echo(_summary(path, files))
     if asking and not dry_run and not click.confirm("Write it?", default=True):
@@ -72,7 +71,7 @@ def command(
     if as_json:
         click.echo(json.dumps(_report(path, files, chosen) | {"written": not dry_run}, indent=2))
     else:
-        click.echo(_next_steps(path, chosen, dry_run=dry_run))
+        click.echo(_next_steps(path, files, chosen, dry_run=dry_run))
 
 
 def _is_terminal() -> bool:
@@ -134,8 +133,7 @@ def _summary(path: str, files: Tree) -> str:
 
 
 def _needs(files: Tree) -> list[str]:
-    dependencies = tomllib.loads(files["pyproject.toml"])["project"]["dependencies"]
-    return [re.split(r"[^\w.-]", dependency)[0] for dependency in dependencies]
+    return packages(files["pyproject.toml"])
 
 
 def _report(path: str, files: Tree, answers: Answers) -> dict[str, object]:
@@ -144,22 +142,23 @@ def _report(path: str, files: Tree, answers: Answers) -> dict[str, object]:
         "answers": answers,
         "files": {file: text.count("\n") for file, text in files.items()},
         "needs": _needs(files),
-        "next": _steps(path, answers),
+        "next": _steps(path, files, answers),
         "again": _again(path, answers),
     }
 
 
-def _next_steps(path: str, answers: Answers, *, dry_run: bool) -> str:
+def _next_steps(path: str, files: Tree, answers: Answers, *, dry_run: bool) -> str:
     if dry_run:
         return f"\nNothing was written. To write it:\n  {_again(path, answers)}"
-    steps = "\n".join(f"  {step}" for step in _steps(path, answers))
+    steps = "\n".join(f"  {step}" for step in _steps(path, files, answers))
     return f"\nNext:\n{steps}\nThe same project again:\n  {_again(path, answers)}"
 
 
-def _steps(path: str, answers: Answers) -> list[str]:
+def _steps(path: str, files: Tree, answers: Answers) -> list[str]:
     """What to type next, in this order."""
     data = " --data FOLDER" if answers["data"] == "folder" else ""
     steps = [] if Path(path).resolve() == Path.cwd() else [f"cd {shlex.quote(path)}"]
+    steps += [f"pip install {' '.join(_needs(files))}    # unless they are there already"]
     steps += [f"python train.py --fast{data}    # a few steps of everything: does it run here?"]
     steps += [f"python train.py{data}"]
     many = answers["strategy"] != "single"

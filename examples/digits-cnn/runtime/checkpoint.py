@@ -1,0 +1,197 @@
+"""Checkpoints: complete or not there at all, and exact.
+
+A checkpoint is a folder `step-00000100`: the tensors as torch's distributed checkpoint writes them,
+`rank-00000.pt` with each process's random state, and `run.json`, to be read by people too. It is
+written under a hidden name, and renamed when all of it is on disk.
+
+The tensor files contain pickles: load only checkpoints that you wrote. To share a model, share the
+file of `save_weights`, which `torch.load(weights_only=True)` reads.
+"""
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from torch import nn
+
+from runtime import rng, tensors
+from runtime.errors import UserError
+from runtime.world import World
+
+FORMAT = 1
+
+
+class Checkpoints:
+    """The newest `keep` checkpoints of a run. Its methods are collective."""
+
+    def __init__(self, folder: Path, keep: int = 2, world: World | None = None) -> None:
+        self.folder, self.keep, self.world = folder, keep, world or World()
+
+    def latest(self) -> Path | None:
+        """The newest checkpoint, as the main process sees it."""
+        found = self._complete() if self.world.is_main else []
+        return self.world.broadcast(found[-1] if found else None)
+
+    def save(
+        self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, **extra: Any
+    ) -> None:
+        """Save model, optimizer, random state and `extra` (what JSON can hold); durable on return.
+
+        Hyperparameters are not saved: they are the code's. Raises UserError on all processes if one
+        of them cannot write; older checkpoints stay as they are.
+        """
+        final = self.folder / f"step-{step:08d}"
+        draft = final.with_name(f".{final.name}")
+        about: dict[str, Any] = {
+            "format": FORMAT,
+            "step": step,
+            "processes": self.world.size,
+            "torch": torch.__version__,
+            "optimizer": type(optimizer).__name__,
+            "extra": extra,
+        }
+        failed = f"step {step} could not be saved in {self.folder}"
+        fix = "make room or give write access; the same command goes on from the last checkpoint"
+        try:
+            with self._together(failed, fix, OSError):
+                if self.world.is_main:
+                    self._sweep()
+                    draft.mkdir(parents=True)
+            with self._together(failed, fix, OSError):
+                tensors.write(draft, model, optimizer, self.world)
+                _write_rank(draft, self.world.rank)
+            with self._together(failed, fix, OSError):
+                if self.world.is_main:
+                    about["files"] = _fingerprints([draft / ".metadata", *draft.glob("rank-*")])
+                    _write(draft / "run.json", (json.dumps(about, indent=2) + "\n").encode())
+                    self._publish(draft, final)
+        except UserError:
+            if self.world.is_main:
+                shutil.rmtree(draft, ignore_errors=True)
+            raise
+
+    def load(
+        self, path: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None = None
+    ) -> dict[str, Any]:
+        """Restore model, optimizer and random state; returns "step" and `extra` as saved.
+
+        The number of processes and the strategy may differ from those that saved. Where the number
+        is the same, random numbers go on to the bit. Raises UserError on all processes if the
+        checkpoint is damaged or of another model.
+        """
+        fix = f"rm -r {path}    # then the same command goes on from the checkpoint before it"
+        damage = (
+            OSError,
+            EOFError,
+            LookupError,
+            TypeError,
+            ValueError,
+            RuntimeError,
+            UnpicklingError,
+        )
+        with self._together(f"{path} is damaged", fix, *damage):
+            about = json.loads((path / "run.json").read_text())
+            if about["format"] != FORMAT:
+                raise UserError(
+                    f"{path} has format {about['format']}, this library reads {FORMAT}",
+                    "bring back the runtime/ that wrote it, or start another run: --name NEW",
+                )
+            _check(path, about["files"])
+            for rank in range(self.world.rank, about["processes"], self.world.size):
+                _check(path, _read_rank(path, rank)["files"])
+        if optimizer and about["optimizer"] != type(optimizer).__name__:
+            raise UserError(
+                f"{path} was saved with {about['optimizer']}, not {type(optimizer).__name__}",
+                f"use {about['optimizer']} again, or start another run: --name NEW",
+            )
+        with self._together(f"{path} cannot be read", fix, OSError):
+            tensors.read(path, model, optimizer, self.world)
+        if about["processes"] == self.world.size:
+            rng.set_state(_read_rank(path, self.world.rank)["rng"])
+        else:  # no process has a past of its own: new streams, the same at every such start
+            rng.seed_all(about["step"], 1 + self.world.rank)
+        return {"step": about["step"], **about["extra"]}
+
+    def _complete(self) -> list[Path]:
+        return sorted(self.folder.glob("step-*"))
+
+    def _sweep(self) -> None:
+        """Remove what a killed process left under hidden names."""
+        for stale in self.folder.glob(".step-*"):
+            shutil.rmtree(stale)
+
+    def _publish(self, draft: Path, final: Path) -> None:
+        """Make the written draft a checkpoint, then drop those beyond `keep`."""
+        _sync(draft)
+        if final.exists():
+            final.rename(draft.with_name(f"{draft.name}.replaced"))
+        draft.rename(final)
+        _sync(self.folder)
+        for old in self._complete()[: -self.keep]:
+            old.rename(old.with_name(f".{old.name}"))  # never half a checkpoint under a full name
+        self._sweep()
+
+    @contextlib.contextmanager
+    def _together(self, failed: str, fix: str, *expected: type[BaseException]) -> Iterator[None]:
+        """If the block fails on one process, fail on all: nobody waits for one that has left."""
+        kinds: tuple[type[BaseException], ...] = (UserError, *expected)
+        error: BaseException | None = None
+        try:
+            yield
+        except kinds as caught:
+            error = caught
+        if self.world.any(error is not None):
+            if isinstance(error, UserError):
+                raise error
+            raise UserError(f"{failed}: {error or 'see the other processes'}", fix) from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        os.fsync(file.fileno())
+
+
+def _write_rank(folder: Path, rank: int) -> None:
+    """This process's random state, and how its tensor files look on disk."""
+    content = io.BytesIO()
+    torch.save({"rng": rng.state(), "files": _fingerprints(folder.glob(f"__{rank}_*"))}, content)
+    _write(folder / f"rank-{rank:05d}.pt", content.getvalue())
+
+
+def _read_rank(folder: Path, rank: int) -> dict[str, Any]:
+    saved: dict[str, Any] = torch.load(folder / f"rank-{rank:05d}.pt", weights_only=True)
+    return saved
+
+
+def _fingerprints(files: Iterable[Path]) -> dict[str, int]:
+    return {file.name: _checksum(file) for file in files}
+
+
+def _check(folder: Path, files: dict[str, int]) -> None:
+    for name, expected in files.items():
+        if _checksum(folder / name) != expected:
+            raise ValueError(f"{name} is not as it was written")
+
+
+def _checksum(path: Path) -> int:
+    total = 0
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            total = zlib.crc32(chunk, total)
+    return total
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or a folder's list of names, is on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)

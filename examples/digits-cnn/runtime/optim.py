@@ -1,0 +1,54 @@
+"""Around `optimizer.step()`: who decays, how fast, how far."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Parameter groups for an optimizer: matrices decay, biases and norms' gains do not."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
+
+
+def warmup_cosine(step: int, warmup: int, steps: int, floor: float = 0.1) -> float:
+    """The learning rate's factor at a step: up in a line, down in half a cosine, to `floor`.
+
+    A function of the step alone: there is no scheduler to save, and a skipped step or another
+    number of processes cannot put it out of pace.
+    """
+    if step < warmup:
+        return (step + 1) / warmup
+    progress = min(1.0, (step - warmup) / max(1, steps - warmup))
+    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Use this learning rate from now on, in every group."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+
+
+def clip_and_step(
+    optimizer: torch.optim.Optimizer, parameters: Iterable[Tensor], max_norm: float
+) -> float:
+    """Clip the gradient to a norm, step, clear the gradients; return the norm before clipping.
+
+    The norm is that of the whole gradient, over all processes. If it is not finite, weights and
+    optimizer stay as they were: one NaN would otherwise reach every weight. A `max_norm` of 0 clips
+    nothing.
+    """
+    norm = nn.utils.clip_grad_norm_(parameters, max_norm or math.inf)
+    if hasattr(norm, "full_tensor"):  # of sharded gradients: each process holds a part
+        norm = norm.full_tensor()
+    length = norm.item()  # the one time in a step that the host waits for the device
+    if math.isfinite(length):
+        optimizer.step()
+    optimizer.zero_grad()
+    return length

@@ -1,0 +1,137 @@
+"""The tensors of a model and its optimizer, to and from files, sharded or not.
+
+Everything goes by the parameters' plain names, whatever wraps the model (DDP, torch.compile), and
+sharded parameters (FSDP) stay sharded: each process reads and writes its own part, and torch's
+distributed checkpoint (DCP) cuts them anew where the number of processes or the strategy differs.
+"""
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from runtime.errors import UserError
+from runtime.world import World
+
+
+def write(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, world: World) -> None:
+    """Write both to a folder, synced to disk. Collective."""
+    import torch.distributed.checkpoint as dcp  # 0.5 s, so not before it is needed
+
+    found = _of_model(model)
+    for name, parameter in _parameters(model):
+        found |= {f"optimizer.{name}.{k}": v for k, v in optimizer.state.get(parameter, {}).items()}
+    if odd := [name for name, value in found.items() if not isinstance(value, Tensor)]:
+        raise TypeError(f"only tensors can be saved, and {odd[0]} is none")
+    with _plain_errors():
+        dcp.save(found, storage_writer=dcp.FileSystemWriter(folder), no_dist=world.size == 1)
+
+
+def read(
+    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None, world: World
+) -> None:
+    """Fill both from a folder, in place. Collective.
+
+    Raises UserError if the folder's tensors are not those of this model, by name and shape.
+    """
+    import torch.distributed.checkpoint as dcp
+
+    with _plain_errors():
+        metadata = dcp.FileSystemReader(folder).read_metadata()
+    stored: dict[str, Any] = metadata.state_dict_metadata
+    wanted = _of_model(model)
+    for name in sorted(wanted.keys() | {name for name in stored if name.startswith("model.")}):
+        there = list(stored[name].size) if name in stored else "missing"
+        here = list(wanted[name].shape) if name in wanted else "missing"
+        if there != here:
+            raise UserError(
+                f"{folder} is of another model: {name.removeprefix('model.')} is {there} there, "
+                f"{here} here",
+                "take the settings from the run's config.toml, or start another run: --name NEW",
+            )
+    state = _empty_state(stored, model) if optimizer else {}
+    for name, values in state.items():
+        wanted |= {f"optimizer.{name}.{key}": value for key, value in values.items()}
+    with _plain_errors():
+        dcp.load(wanted, storage_reader=dcp.FileSystemReader(folder), no_dist=world.size == 1)
+    if optimizer:
+        names = {id(parameter): name for name, parameter in _parameters(model)}
+        order = [names[id(p)] for group in optimizer.param_groups for p in group["params"]]
+        groups = optimizer.state_dict()["param_groups"]
+        filled = {i: state[name] for i, name in enumerate(order) if name in state}
+        optimizer.load_state_dict({"state": filled, "param_groups": groups})
+
+
+def save_weights(path: Path, model: nn.Module, world: World | None = None) -> None:
+    """Write the whole model's weights to one file, which `torch.load` reads. Collective."""
+    weights = {}
+    for name, tensor in _of_model(model).items():
+        whole = tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
+        if world is None or world.is_main:
+            weights[name.removeprefix("model.")] = whole.cpu()
+    if weights:
+        draft = path.with_name(f".{path.name}.tmp")
+        try:
+            torch.save(weights, draft)
+            draft.rename(path)
+        except (OSError, RuntimeError) as error:
+            draft.unlink(missing_ok=True)
+            raise UserError(
+                f"{path} could not be written: {error.__context__ or error}",
+                "make room; the same command goes on from the last checkpoint",
+            ) from error
+
+
+def _unwrapped(model: nn.Module) -> nn.Module:
+    return model.module if isinstance(model, nn.parallel.DistributedDataParallel) else model
+
+
+def _parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    for name, parameter in _unwrapped(model).named_parameters():
+        yield name.replace("_orig_mod.", ""), parameter
+
+
+def _of_model(model: nn.Module) -> dict[str, Tensor]:
+    state = _unwrapped(model).state_dict()
+    return {"model." + name.replace("_orig_mod.", ""): value for name, value in state.items()}
+
+
+def _empty_state(stored: dict[str, Any], model: nn.Module) -> dict[str, dict[str, Tensor]]:
+    """Tensors to read the stored optimizer state into, per parameter: sharded as the parameter is.
+
+    So the optimizer never has to make its state by a step, which would move the weights.
+    """
+    parameters = dict(_parameters(model))
+    state: dict[str, dict[str, Tensor]] = {}
+    for entry, about in stored.items():
+        name, _, key = entry.removeprefix("optimizer.").rpartition(".")
+        if entry.startswith("optimizer.") and name in parameters:
+            parameter, dtype = parameters[name], about.properties.dtype
+            same_shape = about.size == parameter.shape
+            empty = (
+                torch.zeros_like(parameter, dtype=dtype)
+                if same_shape
+                else torch.zeros(about.size, dtype=dtype)
+            )
+            state.setdefault(name, {})[key] = empty
+    return state
+
+
+@contextlib.contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Raise what went wrong as an OSError, instead of DCP's collection of tracebacks."""
+    from torch.distributed.checkpoint.api import CheckpointException
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "torch.distributed is disabled")  # said for one process
+        try:
+            yield
+        except CheckpointException as error:
+            causes = [cause for cause, _ in error.failures.values()]
+            # torch's zip writer, closing after a failed write, hides why the write failed.
+            causes += [cause.__context__ for cause in causes if cause.__context__]
+            raise OSError(next((c for c in causes if isinstance(c, OSError)), causes[0])) from error
