@@ -1,4 +1,4 @@
-"""What a terminal is sent, byte by byte, while `litgen new` asks: a real one, which also answers."""
+"""What `litgen new` sends to a terminal while it asks, byte by byte."""
 
 import os
 import pty
@@ -28,16 +28,18 @@ def drive(folder: Path, words: Sequence[str], keys: Keys, **extra: str) -> tuple
     process, terminal = fork(folder, words, PLAIN | extra)
     sent, read, left = b"", 0, list(keys)
     end = time.monotonic() + 30
-    while chunk := receive(terminal, end):
-        sent += chunk
-        for _ in range(chunk.count(WHERE_IS_THE_CURSOR)):
-            os.write(terminal, AT_THE_TOP)
-        if left and left[0][0].encode() in sent[read:]:
-            read = len(sent)
-            time.sleep(0.1)  # between prompt and reading, Python's input() does not see ^C
-            os.write(terminal, left.pop(0)[1])
-    os.close(terminal)
-    code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    try:
+        while chunk := receive(terminal, end):
+            sent += chunk
+            for _ in range(chunk.count(WHERE_IS_THE_CURSOR)):
+                os.write(terminal, AT_THE_TOP)
+            if left and left[0][0].encode() in sent[read:]:
+                read = len(sent)
+                time.sleep(0.1)  # between prompt and reading, Python's input() does not see ^C
+                os.write(terminal, left.pop(0)[1])
+    finally:
+        os.close(terminal)  # which ends it if it hangs
+        code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
     assert not left, f"never asked: {left}\n{sent.decode()}"
     return code, sent
 
@@ -103,16 +105,7 @@ def test_without_colour_a_terminal_is_sent_text_alone(tmp_path: Path, words: lis
     assert sent and b"\x1b" not in sent
 
 
-GIVEN = [
-    "--task",
-    "image-classification",
-    "--model",
-    "vit",
-    "--data",
-    "folder",
-    "--strategy",
-    "ddp",
-]
+FLAGS = ["--task=image-classification", "--model=vit", "--data=folder", "--strategy=ddp"]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +115,7 @@ def test_the_summary_is_shown_and_then_it_asks_once(
     tmp_path: Path, key: bytes, expected: int, left: list[str]
 ) -> None:
     keys = [("precision?", ENTER), ("Write it?", key)]
-    code, sent = drive(tmp_path, ["new", "proj", *GIVEN], keys)
+    code, sent = drive(tmp_path, ["new", "proj", *FLAGS], keys)
     assert code == expected
     assert sent.count(b"Write it?") == 1
     summary = sent.partition(b"Write it?")[0]

@@ -58,7 +58,7 @@ class TrainSampler:
                 generator = torch.Generator().manual_seed(mix(self.seed, epoch))
                 self._epoch, self._order = epoch, torch.randperm(self.samples, generator=generator)
             piece = self._order[offset : offset + self.batch_size].tolist()
-            yield from ((epoch, index) for index in piece)
+            yield from [(epoch, index) for index in piece]
             position += len(piece)
 
     def state_dict(self) -> dict[str, int]:
@@ -86,10 +86,17 @@ class _Seeded(Dataset[Any]):
 
     def __init__(self, dataset: Dataset[Any], seed: int) -> None:
         self.dataset, self.seed = dataset, seed
+        self.draws = False  # whether it was seen to draw random numbers; seeding costs time
 
     def __getitems__(self, keys: list[tuple[int, int]]) -> list[Any]:
-        samples = []
         with torch.random.fork_rng(devices=[]):  # in this very process where there are no workers
+            if not self.draws:
+                before = torch.get_rng_state()
+                samples = [self.dataset[index] for _, index in keys]
+                if torch.equal(before, torch.get_rng_state()):
+                    return samples
+                self.draws = True  # so read these again, seeded
+            samples = []
             for epoch, index in keys:
                 torch.default_generator.manual_seed(mix(self.seed, epoch, index))
                 samples.append(self.dataset[index])

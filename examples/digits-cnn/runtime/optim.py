@@ -44,11 +44,14 @@ def clip_and_step(
     optimizer stay as they were: one NaN would otherwise reach every weight. A `max_norm` of 0 clips
     nothing.
     """
-    norm = nn.utils.clip_grad_norm_(parameters, max_norm or math.inf)
+    trained = [p for p in parameters if p.grad is not None]
+    norm = nn.utils.get_total_norm([p.grad for p in trained if p.grad is not None])
     if hasattr(norm, "full_tensor"):  # of sharded gradients: each process holds a part
         norm = norm.full_tensor()
     length = norm.item()  # the one time in a step that the host waits for the device
     if math.isfinite(length):
+        if 0 < max_norm < length:
+            nn.utils.clip_grads_with_norm_(trained, max_norm, norm)
         optimizer.step()
     optimizer.zero_grad()
     return length

@@ -48,9 +48,8 @@ def _brought(question: Question, value: str) -> list[str]:
     """The packages that a project needs with this choice, and not with another in its place."""
     answers = complete(questions(), {question.name: value})
     alike = [answers | {question.name: other} for other in question.values(answers)]
-    mine = _packages(answers)
     others = [_packages(each) for each in alike if possible(questions(), each)]
-    return sorted(mine - mine.intersection(*others))
+    return sorted(_packages(answers) - set[str].intersection(*others))
 
 
 def _packages(answers: Answers) -> set[str]:
