@@ -35,7 +35,7 @@ storm: .venv/.ready
 
 benchmark: .venv/.ready
 	$(BIN)/python tests/benchmarks/startup.py
-	$(BIN)/python tests/benchmarks/step.py
+	$(BIN)/python tests/benchmarks/step.py --rounds 50 --steps 100
 
 examples: .venv/.ready
 	OMP_NUM_THREADS=$$(nproc) $(BIN)/python examples/generate.py --train

@@ -69,7 +69,7 @@ def main(config: Config) -> int:
     batches = train_batches(train_set, sampler, config.workers)
     per_step = sampler.step_size
     log = Log(folder, config.steps, step, per_step=per_step, unit="img")
-    log.start(config.name, model, device.type)
+    log.start(config, model, device.type)
     stop = Stop()
 
     model.train()

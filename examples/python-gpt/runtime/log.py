@@ -26,7 +26,7 @@ MOST_SKIPS = 20  # in a row: more than the loss scale of fp16 needs to find its 
 
 
 def open_run(config: Any, world: World | None = None) -> Path:
-    """Make runs/<config.name> with the settings in it; --fast empties it first. Collective."""
+    """Make the folder runs/<config.name>; --fast empties it first. Collective."""
     world = world or World()
     folder, failure = Path("runs", config.name), ""
     if not config.name.isprintable() or config.name in ("..", "") or folder.name != config.name:
@@ -36,7 +36,6 @@ def open_run(config: Any, world: World | None = None) -> Path:
             if getattr(config, "fast", False) and folder.exists():
                 shutil.rmtree(folder)
             folder.mkdir(parents=True, exist_ok=True)
-            save_config(config, folder / "config.toml")
     except OSError as error:
         failure = f"{folder} cannot be written: {error.strerror}"
     if failure := world.broadcast(failure):
@@ -81,13 +80,20 @@ class Log:
                 draft.write_text("".join(kept), encoding="utf-8")
                 os.replace(draft, self.metrics)
 
-    def start(self, name: str, model: nn.Module, device: str) -> None:
-        """The first line: what is trained, where, and from which step on."""
+    def start(self, config: Any, model: nn.Module, device: str) -> None:
+        """Print what is trained, where, from which step on, and keep the settings as config.toml.
+
+        To be called once the checkpoint is loaded: settings that do not fit the run stay out of it.
+        """
+        if self.is_main:
+            with _writing(self.folder):
+                save_config(config, self.folder / "config.toml")
         # DistributedDataParallel holds the model as `module`; fully_shard renames its class.
         kind = type(getattr(model, "module", model)).__name__.removeprefix("FSDP")
         size = _short(sum(p.numel() for p in model.parameters()))
         resumed = f" · resumed from step {self.first}" if self.first else ""
-        self.say(f"{name} · {kind}, {size} parameters · {device}{resumed} → {self.folder}")
+        about = f"{config.name} · {kind}, {size} parameters · {device} · seed {config.seed}"
+        self.say(f"{about}{resumed} → {self.folder}")
         self._began = self._last = time.monotonic()
 
     def __call__(self, step: int, **metrics: Any) -> None:

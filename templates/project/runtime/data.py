@@ -89,17 +89,19 @@ class _Seeded(Dataset[Any]):
         self.draws = False  # whether it was seen to draw random numbers; seeding costs time
 
     def __getitems__(self, keys: list[tuple[int, int]]) -> list[Any]:
-        with torch.random.fork_rng(devices=[]):  # in this very process where there are no workers
-            if not self.draws:
-                before = torch.get_rng_state()
-                samples = [self.dataset[index] for _, index in keys]
-                if torch.equal(before, torch.get_rng_state()):
-                    return samples
-                self.draws = True  # so read these again, seeded
-            samples = []
+        before = torch.get_rng_state()  # the training's own, where there are no workers
+        if not self.draws:
+            samples = [self.dataset[index] for _, index in keys]
+            if torch.equal(before, torch.get_rng_state()):
+                return samples
+            self.draws = True  # so read these again, seeded
+        samples = []
+        try:
             for epoch, index in keys:
                 torch.default_generator.manual_seed(mix(self.seed, epoch, index))
                 samples.append(self.dataset[index])
+        finally:
+            torch.set_rng_state(before)
         return samples
 
 
