@@ -1,5 +1,6 @@
 """Several processes for a test: forked, so that they start in a tenth of a second, not in eight."""
 
+import faulthandler
 import multiprocessing
 import os
 import pickle
@@ -35,7 +36,8 @@ def forked(size: int, function: Callable[..., Any], *args: Any) -> list[Any]:
         results = []
         for rank in range(size):
             answer = Path(folder, str(rank))
-            assert answer.exists(), f"{function.__name__}: rank {rank} gave no answer in time"
+            where = Path(folder, f"{rank}.stack").read_text()
+            assert answer.exists(), f"{function.__name__}: rank {rank} hangs:\n{where}"
             failed, value = pickle.loads(answer.read_bytes())
             assert not failed, f"{function.__name__} on rank {rank}:\n{value}"
             results.append(value)
@@ -55,6 +57,13 @@ def _child(
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(size), "LOCAL_RANK": str(rank)}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     torch.set_num_threads(1)
+    with Path(folder, f"{rank}.stack").open("w") as stack:
+        faulthandler.dump_traceback_later(DEADLINE_S - 5, file=stack)
+        _answer(rank, folder, function, args)
+        faulthandler.cancel_dump_traceback_later()
+
+
+def _answer(rank: int, folder: str, function: Callable[..., Any], args: Any) -> None:
     try:
         answer = (False, function(*args))
     except BaseException:

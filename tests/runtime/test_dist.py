@@ -213,3 +213,23 @@ def test_without_a_launcher_one_process_is_a_group_of_one():
     command = [sys.executable, "-W", "error", "-c", ALONE, root]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.stdout.split() == ["0", "1", "cpu", "3.0"], done.stderr
+
+
+def left_many_times():
+    import os
+
+    for i in range(10):
+        os.environ["MASTER_PORT"] = str(int(os.environ["MASTER_PORT"]) + (i > 0))
+        _train_and_leave()
+    return True
+
+
+def _train_and_leave():
+    dist.init(timeout_s=20)
+    model = nn.parallel.DistributedDataParallel(nn.Linear(3, 2))
+    model(torch.ones(4, 3)).sum().backward()
+    dist.close()  # the model, which knows the group, is freed after it
+
+
+def test_a_group_can_be_left_before_its_model_is_freed():
+    assert forked(2, left_many_times) == [True, True]

@@ -26,6 +26,9 @@ LAUNCHERS = {
 }
 
 
+_LEFT: list[object] = []  # groups that were left, kept until the process ends
+
+
 class Processes(World):
     """All processes of a run; `rank` is this one's number among `size`, `device` is its own."""
 
@@ -123,6 +126,9 @@ def _rendezvous(size: int) -> str:
 
 def close() -> None:
     """Leave the group: the last line of a run that ends well. Collective."""
+    # If DDP's reducer held the last reference, freeing the model would join gloo's thread while
+    # holding Python's lock, for which that thread may be waiting.
+    _LEFT.append(dist.group.WORLD)
     dist.all_reduce(torch.zeros(1))  # nobody takes the meeting point away from the others
     dist.destroy_process_group()
 
