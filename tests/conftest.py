@@ -1,11 +1,21 @@
 """The litgen command as a process, for every test of the generator."""
 
 import os
+import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from projects import LITGEN, Run
+
+
+@pytest.fixture(autouse=True)
+def interruptible() -> Iterator[None]:
+    """litgen ends by ignoring Ctrl-C, which pytest must not."""
+    handler = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, handler)
 
 
 @pytest.fixture

@@ -5,6 +5,8 @@ import fcntl
 import os
 import secrets
 import shutil
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,6 +45,7 @@ def create(folder: Path, tree: Tree) -> None:
             check_target(folder)
             _go_on_after_a_kill(folder)
             staged = _stage(folder, PART, tree, undo)
+            _too_late_to_interrupt()
             staged.rename(folder / WHOLE)
             undo.callback(shutil.rmtree, folder / WHOLE, ignore_errors=True)
             for entry in (folder / WHOLE).iterdir():
@@ -53,6 +56,7 @@ def create(folder: Path, tree: Tree) -> None:
             lock.enter_context(_alone_in(folder.parent))
             check_target(folder)
             staged = _stage(folder.parent, f".{folder.name}{PART}", tree, undo)
+            _too_late_to_interrupt()
             staged.rename(folder)
             _sync(folder.parent)
         undo.pop_all()
@@ -101,6 +105,12 @@ def _move_up(folder: Path) -> None:
         entry.rename(folder / entry.name)
     (folder / WHOLE).rmdir()
     _sync(folder)
+
+
+def _too_late_to_interrupt() -> None:
+    """Ignore Ctrl-C from here on: all is on disk, and litgen ends with this command."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _make_parents(folder: Path, undo: contextlib.ExitStack) -> None:
