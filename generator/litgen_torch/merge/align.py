@@ -1,0 +1,250 @@
+"""Which statement of one version of a file is which statement of another.
+
+Equal ones first, in order; then those with the same label (what they define, assign, call, loop
+over), then similar ones; then those that somebody moved, wrapped in a block or took out of one.
+"""
+
+import ast
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from difflib import SequenceMatcher
+
+from litgen_torch.merge.meaning import meaning
+from litgen_torch.merge.source import Block, Source, Statement
+
+ENOUGH = 0.55  # how alike two statements have to be to count as versions of one
+
+
+@dataclass(eq=False)
+class Mates:
+    """A one-to-one map from statements of one version to another's, and of their blocks."""
+
+    of: dict[Statement, Statement] = field(default_factory=dict)
+    back: dict[Statement, Statement] = field(default_factory=dict)
+    blocks: dict[Block, Block] = field(default_factory=dict)
+    wraps: dict[Statement, list[Statement]] = field(default_factory=dict)  # new block: what it took
+    unwraps: dict[Statement, list[Statement]] = field(default_factory=dict)  # old block: its rest
+
+    def pair(self, a: Statement, b: Statement) -> None:
+        self.of[a], self.back[b] = b, a
+
+
+def align(one: Source, other: Source) -> Mates:
+    """The mates of all statements of `one` in `other`."""
+    return _Alignment(one, other).mates
+
+
+class _Alignment:
+    def __init__(self, one: Source, other: Source) -> None:
+        self.mates = Mates()
+        self._block(one.root, other.root)
+        self._find_unique(one, other)
+
+    def _block(self, a: Block, b: Block) -> None:
+        self.mates.blocks[a] = b
+        self._lists(a.statements, b.statements)
+
+    def _lists(self, a: list[Statement], b: list[Statement]) -> None:
+        """Pair two lists, and all inside the pairs."""
+        pairs = _equal(a, b)
+        for (i, j), (k, m) in zip([(-1, -1), *pairs], [*pairs, (len(a), len(b))], strict=True):
+            pairs = pairs + _similar(a, b, range(i + 1, k), range(j + 1, m))
+        for i, j in pairs:
+            self._pair(a[i], b[j])
+        self._moved(a, b)
+        self._wrapped(self._left(a), self._right(b), self.mates.wraps)
+        self._unwrapped(self._left(a), self._right(b))
+
+    def _pair(self, a: Statement, b: Statement) -> None:
+        self.mates.pair(a, b)
+        for inside, other in zip(a.blocks, b.blocks, strict=False):
+            if inside.kind == other.kind or (inside, other) == (a.blocks[0], b.blocks[0]):
+                self._block(inside, other)
+
+    def _left(self, a: Sequence[Statement]) -> list[Statement]:
+        return [statement for statement in a if statement not in self.mates.of]
+
+    def _right(self, b: Sequence[Statement]) -> list[Statement]:
+        return [statement for statement in b if statement not in self.mates.back]
+
+    def _moved(self, a: list[Statement], b: list[Statement]) -> None:
+        """Pair what only changed its place in the list."""
+        for identity in (_key, _defined):
+            left, right = self._left(a), self._right(b)
+            for one, other in _unique_pairs(left, right, identity):
+                self._pair(one, other)
+
+    def _wrapped(
+        self, a: list[Statement], b: list[Statement], into: dict[Statement, list[Statement]]
+    ) -> None:
+        """Pair statements with those inside a block that is only there in the other version."""
+        for outer in b:
+            for block in outer.blocks:
+                left = self._left(a)
+                if not _share(left, block.statements):
+                    continue
+                self._lists(left, block.statements)
+                taken = [s for s in left if s in self.mates.of]
+                if taken and block is outer.blocks[0]:
+                    into[outer] = a[a.index(taken[0]) : a.index(taken[-1]) + 1]
+
+    def _unwrapped(self, a: list[Statement], b: list[Statement]) -> None:
+        """Pair statements inside a block that is no more with those that stayed."""
+        for outer in a:
+            for block in outer.blocks[:1]:
+                right = self._right(b)
+                if not _share(block.statements, right):
+                    continue
+                self._lists(block.statements, right)
+                taken = [s for s in right if s in self.mates.back]
+                if taken:
+                    self.mates.unwraps[outer] = b[b.index(taken[0]) : b.index(taken[-1]) + 1]
+
+    def _find_unique(self, one: Source, other: Source) -> None:
+        """Pair what stands exactly once, unmatched, in each file: moved to a function, say."""
+        left = [s for s in self._left([*one.walk()]) if not s.blocks]
+        right = [s for s in self._right([*other.walk()]) if not s.blocks]
+        for a, b in _unique_pairs(left, right, _key):
+            if not isinstance(a.tree, (ast.Import, ast.ImportFrom, ast.Pass, ast.Return)):
+                self._pair(a, b)
+
+
+def _key(statement: Statement) -> str:
+    return statement.key
+
+
+def _defined(statement: Statement) -> str:
+    return getattr(statement.tree, "name", "")
+
+
+def _unique_pairs(
+    a: list[Statement], b: list[Statement], identity: Callable[[Statement], str]
+) -> list[tuple[Statement, Statement]]:
+    counts = [Counter(map(identity, statements)) for statements in (a, b)]
+    places = {identity(statement): statement for statement in b}
+    return [
+        (statement, places[name])
+        for statement in a
+        if (name := identity(statement)) and all(count[name] == 1 for count in counts)
+    ]
+
+
+def _share(a: Sequence[Statement], b: Sequence[Statement]) -> bool:
+    """Whether the lists have something in common, so that one may be the other's content."""
+    here = {s.key for outer in a for s in outer.walk()}
+    there = {s.key for outer in b for s in outer.walk()}
+    if here & there:
+        return True
+    return any(likeness(x, y) >= 0.8 for x in a for y in b)
+
+
+def _equal(a: list[Statement], b: list[Statement]) -> list[tuple[int, int]]:
+    """The longest common subsequence, by meaning; longer statements count more."""
+    keys = [[statement.key for statement in statements] for statements in (a, b)]
+    start = 0
+    while start < min(len(a), len(b)) and keys[0][start] == keys[1][start]:
+        start += 1
+    best = [[0] * (len(b) + 1) for _ in range(len(a) + 1)]
+    for i in range(len(a) - 1, start - 1, -1):
+        for j in range(len(b) - 1, start - 1, -1):
+            best[i][j] = max(best[i + 1][j], best[i][j + 1])
+            if keys[0][i] == keys[1][j]:
+                weight = 1 + min(len(keys[0][i]), 1000)
+                best[i][j] = max(best[i][j], best[i + 1][j + 1] + weight)
+    i = j = start
+    pairs = [(k, k) for k in range(start)]
+    while i < len(a) and j < len(b):
+        if keys[0][i] == keys[1][j] and best[i][j] > max(best[i + 1][j], best[i][j + 1]):
+            pairs.append((i, j))
+            i, j = i + 1, j + 1
+        elif best[i + 1][j] >= best[i][j + 1]:
+            i += 1
+        else:
+            j += 1
+    return pairs
+
+
+def _similar(
+    a: list[Statement], b: list[Statement], rows: range, columns: range
+) -> list[tuple[int, int]]:
+    """Pairs between two gaps, in order, that are together the most alike."""
+    if not rows or not columns:
+        return []
+    best: dict[tuple[int, int], tuple[float, list[tuple[int, int]]]] = {}
+    nothing: tuple[float, list[tuple[int, int]]] = (0.0, [])
+    for i in reversed(rows):
+        for j in reversed(columns):
+            options = [best.get((i + 1, j), nothing), best.get((i, j + 1), nothing)]
+            alike = likeness(a[i], b[j])
+            if alike >= ENOUGH:
+                score, pairs = best.get((i + 1, j + 1), nothing)
+                options.append((score + alike, [(i, j), *pairs]))
+            best[i, j] = max(options, key=lambda option: option[0])
+    return best[rows[0], columns[0]][1]
+
+
+def likeness(a: Statement, b: Statement) -> float:
+    """From 0, nothing in common, to 1, equal."""
+    if a.key == b.key:
+        return 1.0
+    if bool(a.blocks) != bool(b.blocks):
+        return 0.0
+    if a.blocks:
+        return _likeness_of_blocks(a, b)
+    if _family(a) != _family(b):
+        return 0.0
+    ratio = _ratio(a.key, b.key)
+    return 0.8 + 0.2 * ratio if label(a) == label(b) != "" else 0.8 * ratio
+
+
+def _likeness_of_blocks(a: Statement, b: Statement) -> float:
+    inside = [Counter(s.key for s in x.walk() if not s.blocks) for x in (a, b)]
+    shared = (inside[0] & inside[1]).total()
+    dice = 2 * shared / max(1, inside[0].total() + inside[1].total())
+    defines = isinstance(a.tree, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+    if defines or hasattr(b.tree, "name"):
+        if _family(a) != _family(b):
+            return 0.0
+        same = _defined(a) == _defined(b)
+        return 0.8 + 0.2 * dice if same else dice
+    if _family(a) == _family(b) and label(a) == label(b):
+        return 0.7 + 0.3 * dice
+    return dice
+
+
+def _family(statement: Statement) -> str:
+    name = type(statement.tree).__name__
+    return "Assign" if name in ("AnnAssign", "AugAssign") else name.removeprefix("Async")
+
+
+def label(statement: Statement) -> str:
+    """What a statement is known by: what it defines, assigns, calls, or loops over."""
+    match statement.tree:
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            return name
+        case ast.Assign(targets=targets):
+            return ", ".join(map(meaning, targets))
+        case ast.AnnAssign(target=target) | ast.AugAssign(target=target):
+            return meaning(target)
+        case ast.For(target=target) | ast.AsyncFor(target=target):
+            return meaning(target)
+        case ast.With(items=items) | ast.AsyncWith(items=items):
+            return meaning(items)
+        case ast.If(test=test) | ast.While(test=test) | ast.Assert(test=test):
+            return meaning(test)
+        case ast.Expr(value=ast.Call(func=func)):
+            return meaning(func)
+        case ast.Import(names=names):
+            return ", ".join(alias.name for alias in names)
+        case ast.ImportFrom(module=module, level=level):
+            return f"{'.' * level}{module}"
+        case ast.Return() | ast.Try() | ast.Raise():
+            return type(statement.tree).__name__
+    return ""
+
+
+def _ratio(a: str, b: str) -> float:
+    words = re.findall(r"\w+", a), re.findall(r"\w+", b)
+    return SequenceMatcher(None, words[0], words[1], autojunk=False).ratio()
