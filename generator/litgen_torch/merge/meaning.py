@@ -35,7 +35,7 @@ def key_of(tree: ast.stmt, *, is_first: bool) -> str:
 
 def simple_keys(text: str) -> Counter[str]:
     """How often each simple statement stands in a file, by meaning; without imports and `pass`."""
-    parents = [*ast.walk(ast.parse(text.removeprefix("\ufeff")))]
+    parents = [*ast.walk(ast.parse(text))]
     lists = [(p, name) for p in parents for name in BODIES - {"handlers"} if hasattr(p, name)]
     return Counter(
         key_of(node, is_first=i == 0 and has_docstring(parent, name))

@@ -1,7 +1,7 @@
 """The structural merge of one Python file."""
 
 import ast
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import libcst as cst
 
@@ -14,44 +14,54 @@ from litgen_torch.merge.replay import Replay
 from litgen_torch.merge.source import Source, Statement, parse
 from litgen_torch.merge.style import style_of
 
-Accept = frozenset[int]
+BOM = "\ufeff"  # some editors begin a file with it
 
 
-def merge_python(
-    base: str,
-    mine: str,
-    new: str,
-    *,
-    path: str,
-    accept: Accept = frozenset(),
-    markers: bool = False,
-    pyproject: str = "",
-    is_part: bool = False,
-) -> Merged:
-    """Carry the change from base to new into mine; with refusals, nothing is changed.
+@dataclass(frozen=True)
+class Task:
+    """What a merge has to know beside the three texts."""
 
-    Then `markers` puts both versions of those places, and all else that changed, into the text.
+    path: str
+    accept: frozenset[int] = frozenset()  # lines of the owner's file where his version is to stay
+    markers: bool = False  # put both versions of what is refused into the text
+    pyproject: str = ""  # may say how long the owner's lines are
+    is_part: bool = False  # base and new are some definitions, which the owner has elsewhere now
 
-    With `is_part`, base and new are some definitions of a file, which the owner has elsewhere now.
-    """
+
+def merge_python(base: str, mine: str, new: str, task: Task) -> Merged:
+    """Carry the change from base to new into mine; where it refuses, the text is the owner's."""
+    merged = _merge(base.removeprefix(BOM), mine.removeprefix(BOM), new.removeprefix(BOM), task)
+    return replace(merged, text=BOM + merged.text) if mine.startswith(BOM) else merged
+
+
+def _merge(base: str, mine: str, new: str, task: Task) -> Merged:
     try:
-        trees = [ast.parse(text.removeprefix("\ufeff")) for text in (base, mine)]
+        trees = [ast.parse(text) for text in (base, mine)]
         here = parse(mine, exactly=True)
     except SyntaxError as error:
         where = f"line {error.lineno}, column {error.offset}"
         reason = f"this file is not Python: {error.msg} at {where}"
-        return Merged(mine, (Refusal(path, error.lineno or 1, "", reason, error.text or "", ""),))
+        return Merged(
+            mine, (Refusal(task.path, error.lineno or 1, "", reason, error.text or "", ""),)
+        )
     except ValueError as error:
-        return Merged(mine, (Refusal(path, 1, "", str(error), "", ""),))
+        return Merged(mine, (Refusal(task.path, 1, "", str(error), "", ""),))
     renames = find_renames(trees[0], trees[1])
     before, there = _named(base, renames), _named(new, renames)
-    replay = Replay(before, here, there, path, accept, style_of(mine, base, pyproject))
-    imported = [take_imports(source) for source in (before, there)]
+    style = style_of(mine, base, task.pyproject)
+    replay = Replay(before, here, there, task.path, task.accept, style)
+    imports = take_imports(before), take_imports(there)
     replay.run()
+    unchanged = Merged(mine, tuple(replay.refusals), _flat(renames))
     if replay.refusals:
-        text = mark(replay.mine, replay.conflicts) if markers else mine
-        return Merged(text, tuple(replay.refusals), _flat(renames))
-    return _finish(replay, imported, Merged(mine, (), _flat(renames)), is_part=is_part)
+        return replace(
+            unchanged, text=mark(replay.mine, replay.conflicts) if task.markers else mine
+        )
+    problems = _add_imports(replay, *imports)
+    merged = replay.mine.code
+    problems += _problems(mine, merged, replay, "" if task.is_part else replay.new.text)
+    refusals = tuple(Refusal(task.path, 1, "", reason, "", "") for reason in problems)
+    return replace(unchanged, text=mine if refusals else merged, refusals=refusals)
 
 
 def _named(text: str, renames: Renames) -> Source:
@@ -63,32 +73,24 @@ def _flat(renames: Renames) -> dict[str, str]:
     return {old: new for names in renames.values() for old, new in names.items()}
 
 
-def _finish(
-    replay: Replay, imported: list[list[Statement]], unchanged: Merged, *, is_part: bool
-) -> Merged:
-    """Imports, and the checks before anybody may write the file."""
-    mine, path = unchanged.text, replay.path
+def _add_imports(replay: Replay, base: list[Statement], new: list[Statement]) -> list[str]:
+    """Merge the imports, and say which cannot be."""
     used = check.used_names(replay.mine.code)
-    bound = {item.binds for statement in imported[1] for item in imports_of(statement)}
+    bound = {item.binds for statement in new for item in imports_of(statement)}
     wanted = bound - check.used_names(replay.new.text)
-    clashes = merge_imports(imported[0], replay.mine, imported[1], used=used, wanted=wanted)
-    merged = replay.mine.code
-    problems = [f"{item.binds} is another name of yours" for item in clashes]
-    problems += _problems(mine, replay, merged, "" if is_part else replay.new.text)
-    refusals = tuple(Refusal(path, 1, "", reason, "", "") for reason in problems)
-    return replace(unchanged, text=mine if refusals else merged, refusals=refusals)
+    clashes = merge_imports(base, replay.mine, new, used=used, wanted=wanted)
+    return [f"{item.binds!r} is the name of something else of yours" for item in clashes]
 
 
-def _problems(mine: str, replay: Replay, merged: str, new: str) -> list[str]:
+def _problems(mine: str, merged: str, replay: Replay, new: str) -> list[str]:
+    """What is wrong with the result that was not wrong before."""
     try:
-        ast.parse(merged.removeprefix("\ufeff"))
+        ast.parse(merged)
     except SyntaxError as error:
         return [f"the result would not be Python: {error.msg}"]
-    plain = [text.removeprefix("\ufeff") for text in (mine, merged, new)]
-    names = check.undefined(plain[1]) - check.undefined(plain[0]) - check.undefined(plain[2])
+    names = check.undefined(merged) - check.undefined(mine) - check.undefined(new)
     problems = [f"nothing would define {name!r} any more" for name in sorted(names)]
-    early = check.used_too_early(plain[1])
-    early -= check.used_too_early(plain[0]) | check.used_too_early(plain[2])
+    early = check.used_too_early(merged) - check.used_too_early(mine) - check.used_too_early(new)
     problems += [f"{name!r} would be used in {where}() before it is set" for where, name in early]
     gone = check.lost(mine, replay.base.text, merged, replay.combined)
     return problems + [f"this of yours would be lost: {text}" for text in gone]

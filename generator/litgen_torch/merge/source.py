@@ -86,7 +86,7 @@ class Source:
     @property
     def code(self) -> str:
         """The file as it stands now."""
-        return _bom(self.text) + render_module(self).code
+        return render_module(self).code
 
 
 def parse(text: str, *, exactly: bool = False) -> Source:
@@ -94,7 +94,6 @@ def parse(text: str, *, exactly: bool = False) -> Source:
 
     With `exactly` also where it would not write the file back as it is.
     """
-    original, text = text, text.removeprefix(_bom(text))
     tree = ast.parse(text)
     try:
         module = cst.parse_module(text)
@@ -106,11 +105,7 @@ def parse(text: str, *, exactly: bool = False) -> Source:
     root = Block("module", module, "", _statements(module.body, tree, lines))
     root.adopt()
     root.changed = False
-    return Source(original, module, root)
-
-
-def _bom(text: str) -> str:
-    return "\ufeff" if text.startswith("\ufeff") else ""
+    return Source(text, module, root)
 
 
 def _statements(nodes: Any, parent: ast.AST, lines: list[str], name: str = "body") -> Any:

@@ -108,18 +108,10 @@ def _merge_file(
     base: str, mine: str, new: str, path: str, accept: frozenset[int], work: _Work, is_part: bool
 ) -> Merged:
     if path.endswith(".py"):
-        from litgen_torch.merge.python import merge_python
+        from litgen_torch.merge.python import Task, merge_python
 
-        return merge_python(
-            base,
-            mine,
-            new,
-            path=path,
-            accept=accept,
-            markers=work.markers,
-            pyproject=work.pyproject,
-            is_part=is_part,
-        )
+        task = Task(path, accept, work.markers, work.pyproject, is_part)
+        return merge_python(base, mine, new, task)
     from litgen_torch.merge.text import merge_text
 
     return merge_text(base, mine, new, path=path, accept=accept, markers=work.markers)
