@@ -59,9 +59,13 @@ class _Alignment:
 
     def _pair(self, a: Statement, b: Statement) -> None:
         self.mates.pair(a, b)
-        for inside, other in zip(a.blocks, b.blocks, strict=False):
-            if inside.kind == other.kind or (inside, other) == (a.blocks[0], b.blocks[0]):
-                self._block(inside, other)
+        rest = list(b.blocks)
+        for block in a.blocks:
+            alike = [x for x in rest if x.kind == block.kind or rest == b.blocks]
+            if alike:
+                other = next((x for x in alike if x.head == block.head), alike[0])
+                rest.remove(other)
+                self._block(block, other)
 
     def _left(self, a: Sequence[Statement]) -> list[Statement]:
         return [statement for statement in a if statement not in self.mates.of]
@@ -200,6 +204,8 @@ def likeness(a: Statement, b: Statement) -> float:
 
 
 def _likeness_of_blocks(a: Statement, b: Statement) -> float:
+    if _is_inside(a, b) or _is_inside(b, a):
+        return 0.0
     inside = [Counter(s.key for s in x.walk() if not s.blocks) for x in (a, b)]
     shared = (inside[0] & inside[1]).total()
     dice = 2 * shared / max(1, inside[0].total() + inside[1].total())
@@ -212,6 +218,15 @@ def _likeness_of_blocks(a: Statement, b: Statement) -> float:
     if _family(a) == _family(b) and label(a) == label(b):
         return 0.7 + 0.3 * dice
     return dice
+
+
+def _is_inside(a: Statement, b: Statement) -> bool:
+    """Whether b is a block around a, rather than a version of it."""
+    names = (_family(a), label(a))
+    if names == (_family(b), label(b)):
+        return False
+    inner = [s for s in b.walk() if s is not b and s.blocks]
+    return any(s.key == a.key or (_family(s), label(s)) == names for s in inner)
 
 
 def _family(statement: Statement) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import libcst as cst
 
 from litgen_torch.merge.align import Mates, align
-from litgen_torch.merge.comments import keep_comments, keep_comments_above, merge_layout
+from litgen_torch.merge.comments import above, keep_comments, keep_comments_above, merge_layout
 from litgen_torch.merge.expressions import Conflict, merge_nodes
 from litgen_torch.merge.outcome import Refusal
 from litgen_torch.merge.places import Gap, before, depth_of, nearest, place_of, where
@@ -120,14 +120,20 @@ class Replay:
         elif base.key.startswith("doc ") or (mine.key == new.key and not base.blocks):
             if mine.key == base.key:
                 self._put(base, mine, new)  # else a docstring is the owner's, as comments are
-        elif _alike(base, mine, new):
-            for old, here, there in zip(base.blocks, mine.blocks, new.blocks, strict=True):
-                self._head(old, here, there)
+        elif self._is_alike(base, new):
+            for old, there in zip(base.blocks, new.blocks, strict=True):
+                self._head(old, self.to_mine.blocks[old], there)
                 self._block(old, there)
         elif mine.key == base.key:
             self._put(base, mine, new)
         else:
             self._combine(base, mine, new)
+
+    def _is_alike(self, base: Statement, new: Statement) -> bool:
+        """Whether both have the same blocks, and the owner has them too, if perhaps others more."""
+        kinds = [[block.kind for block in statement.blocks] for statement in (base, new)]
+        known = all(block in self.to_mine.blocks for block in base.blocks)
+        return bool(base.blocks) and kinds[0][1:] == kinds[1][1:] and known
 
     def _head(self, base: Block, mine: Block, new: Block) -> None:
         """Replay what changed before the colon."""
@@ -202,6 +208,8 @@ class Replay:
         else:
             places = [block.statements.index(mate) for mate in mates]
             i, j = min(places), max(places) + 1
+            while j < len(block.statements) and self._goes_along(block.statements[j]):
+                j += 1
             put = self._copy(outer, block)
             put.blocks[0].statements = block.statements[i:j]
             put.blocks[0].adopt()
@@ -209,6 +217,10 @@ class Replay:
             block.adopt()
             self.to_mine.blocks[inside] = put.blocks[0]
         self._block(inside, header)
+
+    def _goes_along(self, mine: Statement) -> bool:
+        """Whether a statement of the owner's belongs to the one above it."""
+        return mine not in self.to_mine.back and not above(mine)
 
     def _unwrap(self, outer: Statement, new: list[Statement]) -> None:
         """Take the owner's version of some statements out of a block that the template dropped."""
@@ -280,11 +292,6 @@ class Replay:
         self.refusals.append(Refusal(self.path, line, around, reason, yours, template))
         if place:
             self.conflicts.append((place, template))
-
-
-def _alike(*versions: Statement) -> bool:
-    kinds = [[block.kind for block in statement.blocks] for statement in versions]
-    return bool(kinds[0]) and kinds[0] == kinds[1] == kinds[2]
 
 
 def _source(statements: Sequence[Statement]) -> str:
