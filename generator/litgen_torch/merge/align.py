@@ -5,13 +5,11 @@ over), then similar ones; then those that somebody moved, wrapped in a block or 
 """
 
 import ast
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from difflib import SequenceMatcher
 
-from litgen_torch.merge.meaning import meaning
+from litgen_torch.merge.likeness import defined, likeness
 from litgen_torch.merge.source import Block, Source, Statement
 
 ENOUGH = 0.55  # how alike two statements have to be to count as versions of one
@@ -39,6 +37,9 @@ def align(one: Source, other: Source) -> Mates:
 class _Alignment:
     def __init__(self, one: Source, other: Source) -> None:
         self.mates = Mates()
+        here, there = _once(one), _once(other)
+        # What stands once in each file needs no likeness to be found; in which functions of other?
+        self.elsewhere = {key: there[key] for key in here.keys() & there.keys()}
         self._block(one.root, other.root)
         self._find_unique(one, other)
 
@@ -50,7 +51,7 @@ class _Alignment:
         """Pair two lists, and all inside the pairs."""
         pairs = _equal(a, b)
         for (i, j), (k, m) in zip([(-1, -1), *pairs], [*pairs, (len(a), len(b))], strict=True):
-            pairs = pairs + _similar(a, b, range(i + 1, k), range(j + 1, m))
+            pairs = pairs + self._similar(a, b, range(i + 1, k), range(j + 1, m))
         for i, j in pairs:
             self._pair(a[i], b[j])
         self._moved(a, b)
@@ -75,7 +76,7 @@ class _Alignment:
 
     def _moved(self, a: list[Statement], b: list[Statement]) -> None:
         """Pair what only changed its place in the list."""
-        for identity in (_key, _defined):
+        for identity in (_key, defined):
             left, right = self._left(a), self._right(b)
             for one, other in _unique_pairs(left, right, identity):
                 self._pair(one, other)
@@ -106,6 +107,33 @@ class _Alignment:
                 if taken:
                     self.mates.unwraps[outer] = b[b.index(taken[0]) : b.index(taken[-1]) + 1]
 
+    def _similar(
+        self, a: list[Statement], b: list[Statement], rows: range, columns: range
+    ) -> list[tuple[int, int]]:
+        """Pairs between two gaps, in order, that are together the most alike."""
+        if not rows or not columns:
+            return []
+        best: dict[tuple[int, int], tuple[float, list[tuple[int, int]]]] = {}
+        nothing: tuple[float, list[tuple[int, int]]] = (0.0, [])
+        for i in reversed(rows):
+            for j in reversed(columns):
+                options = [best.get((i + 1, j), nothing), best.get((i, j + 1), nothing)]
+                alike = likeness(a[i], b[j])
+                if alike >= ENOUGH and not self._is_elsewhere(a[i], b[j]):
+                    score, pairs = best.get((i + 1, j + 1), nothing)
+                    options.append((score + alike, [(i, j), *pairs]))
+                best[i, j] = max(options, key=lambda option: option[0])
+        return best[rows[0], columns[0]][1]
+
+    def _is_elsewhere(self, a: Statement, b: Statement) -> bool:
+        """Whether one of them is no version of the other, because it stands elsewhere unchanged.
+
+        A statement that was moved to a function is replaced by a call of it; one that has a copy in
+        a function, and was changed where it is, is not.
+        """
+        function = self.elsewhere.get(a.key)
+        return b.key in self.elsewhere or (function is not None and repr(function) in b.key)
+
     def _find_unique(self, one: Source, other: Source) -> None:
         """Pair what stands exactly once, unmatched, in each file: moved to a function, say."""
         left = [s for s in self._left([*one.walk()]) if not s.blocks]
@@ -119,8 +147,18 @@ def _key(statement: Statement) -> str:
     return statement.key
 
 
-def _defined(statement: Statement) -> str:
-    return getattr(statement.tree, "name", "")
+def _once(source: Source) -> dict[str, str]:
+    """What stands exactly once in a file, and in which function."""
+    simple = [s for s in source.walk() if not s.blocks]
+    counts = Counter(s.key for s in simple)
+    return {s.key: _function(s) for s in simple if counts[s.key] == 1}
+
+
+def _function(statement: Statement) -> str:
+    owner = statement.block.owner
+    while owner and not isinstance(owner.tree, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        owner = owner.block.owner
+    return defined(owner) if owner else ""
 
 
 def _unique_pairs(
@@ -168,98 +206,3 @@ def _equal(a: list[Statement], b: list[Statement]) -> list[tuple[int, int]]:
         else:
             j += 1
     return pairs
-
-
-def _similar(
-    a: list[Statement], b: list[Statement], rows: range, columns: range
-) -> list[tuple[int, int]]:
-    """Pairs between two gaps, in order, that are together the most alike."""
-    if not rows or not columns:
-        return []
-    best: dict[tuple[int, int], tuple[float, list[tuple[int, int]]]] = {}
-    nothing: tuple[float, list[tuple[int, int]]] = (0.0, [])
-    for i in reversed(rows):
-        for j in reversed(columns):
-            options = [best.get((i + 1, j), nothing), best.get((i, j + 1), nothing)]
-            alike = likeness(a[i], b[j])
-            if alike >= ENOUGH:
-                score, pairs = best.get((i + 1, j + 1), nothing)
-                options.append((score + alike, [(i, j), *pairs]))
-            best[i, j] = max(options, key=lambda option: option[0])
-    return best[rows[0], columns[0]][1]
-
-
-def likeness(a: Statement, b: Statement) -> float:
-    """From 0, nothing in common, to 1, equal."""
-    if a.key == b.key:
-        return 1.0
-    if bool(a.blocks) != bool(b.blocks):
-        return 0.0
-    if a.blocks:
-        return _likeness_of_blocks(a, b)
-    if _family(a) != _family(b):
-        return 0.0
-    ratio = _ratio(a.key, b.key)
-    return 0.8 + 0.2 * ratio if label(a) == label(b) != "" else 0.8 * ratio
-
-
-def _likeness_of_blocks(a: Statement, b: Statement) -> float:
-    if _is_inside(a, b) or _is_inside(b, a):
-        return 0.0
-    inside = [Counter(s.key for s in x.walk() if not s.blocks) for x in (a, b)]
-    shared = (inside[0] & inside[1]).total()
-    dice = 2 * shared / max(1, inside[0].total() + inside[1].total())
-    defines = isinstance(a.tree, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
-    if defines or hasattr(b.tree, "name"):
-        if _family(a) != _family(b):
-            return 0.0
-        same = _defined(a) == _defined(b)
-        return 0.8 + 0.2 * dice if same else dice
-    if _family(a) == _family(b) and label(a) == label(b):
-        return 0.7 + 0.3 * dice
-    return dice
-
-
-def _is_inside(a: Statement, b: Statement) -> bool:
-    """Whether b is a block around a, rather than a version of it."""
-    names = (_family(a), label(a))
-    if names == (_family(b), label(b)):
-        return False
-    inner = [s for s in b.walk() if s is not b and s.blocks]
-    return any(s.key == a.key or (_family(s), label(s)) == names for s in inner)
-
-
-def _family(statement: Statement) -> str:
-    name = type(statement.tree).__name__
-    return "Assign" if name in ("AnnAssign", "AugAssign") else name.removeprefix("Async")
-
-
-def label(statement: Statement) -> str:
-    """What a statement is known by: what it defines, assigns, calls, or loops over."""
-    match statement.tree:
-        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
-            return name
-        case ast.Assign(targets=targets):
-            return ", ".join(map(meaning, targets))
-        case ast.AnnAssign(target=target) | ast.AugAssign(target=target):
-            return meaning(target)
-        case ast.For(target=target) | ast.AsyncFor(target=target):
-            return meaning(target)
-        case ast.With(items=items) | ast.AsyncWith(items=items):
-            return meaning(items)
-        case ast.If(test=test) | ast.While(test=test) | ast.Assert(test=test):
-            return meaning(test)
-        case ast.Expr(value=ast.Call(func=func)):
-            return meaning(func)
-        case ast.Import(names=names):
-            return ", ".join(alias.name for alias in names)
-        case ast.ImportFrom(module=module, level=level):
-            return f"{'.' * level}{module}"
-        case ast.Return() | ast.Try() | ast.Raise():
-            return type(statement.tree).__name__
-    return ""
-
-
-def _ratio(a: str, b: str) -> float:
-    words = re.findall(r"\w+", a), re.findall(r"\w+", b)
-    return SequenceMatcher(None, words[0], words[1], autojunk=False).ratio()

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from litgen_torch.merge.comments import comments
-from litgen_torch.merge.meaning import simple_keys
+from litgen_torch.merge.meaning import meaning, simple_keys
 from litgen_torch.merge.source import Statement
 
 KNOWN = frozenset(dir(builtins)) | {"__file__", "__name__", "__doc__", "__path__"}
@@ -18,6 +18,15 @@ def undefined(text: str) -> set[str]:
     table = symtable.symtable(text, "f.py", "exec")
     defined = KNOWN | {s.get_name() for s in table.get_symbols() if _is_bound(s)}
     return {name for name in _globals(table) if name not in defined}
+
+
+def means_the_same(one: str, other: str) -> bool:
+    """Whether two files differ in their layout alone, comments being the same."""
+    try:
+        trees = [meaning(ast.parse(text.removeprefix("\ufeff"))) for text in (one, other)]
+    except (SyntaxError, ValueError):
+        return False
+    return trees[0] == trees[1] and comments(one) == comments(other)
 
 
 def used_names(text: str) -> set[str]:

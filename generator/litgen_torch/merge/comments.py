@@ -11,7 +11,7 @@ from typing import Any
 
 import libcst as cst
 
-from litgen_torch.merge.source import Statement
+from litgen_torch.merge.source import Source, Statement
 
 
 def merge_layout(base: Statement, mine: Statement, new: Statement) -> None:
@@ -24,13 +24,54 @@ def merge_layout(base: Statement, mine: Statement, new: Statement) -> None:
         _set_behind(mine, new)
 
 
+def merge_header(base: Source, mine: Source, new: Source) -> None:
+    """The same for the comments at the top of a file."""
+    before, here, there = (source.root.node.header for source in (base, mine, new))
+    lines = _merge_lines(list(before), list(here), list(there))
+    if _words(lines) != _words(here):
+        mine.root.node = mine.root.node.with_changes(header=lines)
+
+
 def keep_comments(gone: Statement, put: Statement, base: Statement) -> None:
     """Put the owner's comments, which a statement that goes away has, above the one that comes."""
-    known = Counter(comments(base.text) + comments(put.text) + _words(above(put)))
-    own = [text for text in comments(gone.text) if not _take(known, text)]
+    known = Counter(comments(put.text) + _words(above(put)))
+    own = [text for text in own_comments(gone, base) if not _take(known, text)]
     if own:
-        lines = [cst.EmptyLine(comment=cst.Comment(text)) for text in own]
-        set_above(put, [*above(put), *lines])
+        set_above(put, [*above(put), *map(_line, own)])
+
+
+def keep_comments_at_end(gone: Statement, base: Statement) -> None:
+    """Leave the owner's comments at the end of the block whose last statement goes away."""
+    own = [_line(text) for text in own_comments(gone, base)]
+    block = gone.block
+    if own and block.owner is None:
+        block.node = block.node.with_changes(footer=[*own, *block.node.footer])
+    elif own and isinstance(block.node.body, cst.IndentedBlock):
+        body = block.node.body
+        block.node = block.node.with_changes(body=body.with_changes(footer=[*own, *body.footer]))
+
+
+def own_comments(mine: Statement, base: Statement) -> list[str]:
+    """Comments above, in and behind a statement that the template did not write."""
+    known = Counter(comments(base.text))
+    return [text for text in comments(mine.text) if not _take(known, text)]
+
+
+def inner_comments(mine: Statement, base: Statement) -> list[str]:
+    """The owner's comments inside a statement, neither above nor behind it."""
+    outside = Counter([*_words(above(mine)), _behind(mine)])
+    return [text for text in own_comments(mine, base) if not _take(outside, text)]
+
+
+def keep_end(mine: Statement, put: Statement, base: Statement) -> None:
+    """Keep the owner's comment behind a statement behind the one that takes its place."""
+    if not mine.blocks and _behind(mine) and _behind(mine) != _behind(base):
+        put.node = put.node.with_changes(trailing_whitespace=_end(mine))
+        put.text += _behind(mine)  # known from here on
+
+
+def _line(text: str) -> cst.EmptyLine:
+    return cst.EmptyLine(comment=cst.Comment(text))
 
 
 def keep_comments_above(gone: Statement, put: Statement, base: Statement) -> None:
@@ -91,7 +132,7 @@ def _behind(statement: Statement) -> str:
 def _end(statement: Statement) -> Any:
     """The end of the statement's line, or of its first line where a block follows."""
     if statement.blocks:
-        return getattr(statement.blocks[0].node.body, "header", None)
+        return getattr(getattr(statement.blocks[0].node, "body", None), "header", None)
     return getattr(statement.node, "trailing_whitespace", None)  # a match statement has none
 
 

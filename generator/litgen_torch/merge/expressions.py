@@ -10,7 +10,7 @@ from typing import Any
 
 import libcst as cst
 
-from litgen_torch.merge.meaning import BODIES
+from litgen_torch.merge.meaning import BODIES, meaning
 
 # Fields that hold layout, not meaning.
 LAYOUT = frozenset(
@@ -20,20 +20,35 @@ LAYOUT = frozenset(
     | {"posonly_ind", "first_colon", "second_colon", "__slots__"}
 )
 # Both sides may not change two parts of one of these: how its parts combine is its meaning.
-WHOLE = (cst.BinaryOperation, cst.BooleanOperation, cst.Comparison, cst.UnaryOperation, cst.IfExp)
+WHOLE = (
+    cst.BinaryOperation,
+    cst.BooleanOperation,
+    cst.Comparison,
+    cst.UnaryOperation,
+    cst.FormattedString,
+    cst.ConcatenatedString,
+)
+# Where one side put one of these into another expression, the other side's version goes in there.
+MOVABLE = (cst.Call, cst.BinaryOperation, cst.BooleanOperation, cst.Comparison)
 
 
 class Conflict(Exception):
     """Both sides changed the same expression."""
 
 
-def merge_nodes(base: Any, mine: Any, new: Any) -> Any:
-    """The owner's node with what changed from base to new; raises Conflict."""
+def merge_nodes(base: Any, mine: Any, new: Any, *, gently: bool = False) -> Any:
+    """The owner's node with what changed from base to new; raises Conflict.
+
+    With `gently` his layout is kept also where he changed nothing else.
+    """
     if same(base, new) or same(mine, new):
         return mine
-    if same(base, mine):
+    alike = type(base) is type(mine) is type(new)
+    if same(base, mine) and not (gently and alike and not isinstance(base, WHOLE)):
         return new
-    if not (type(base) is type(mine) is type(new)) or isinstance(base, WHOLE):
+    if (moved := _put_inside(base, mine, new)) is not None:
+        return moved
+    if not alike or isinstance(base, WHOLE) or _is_another_call(base, mine, new):
         raise Conflict
     changes = {}
     for name in _fields(base):
@@ -41,14 +56,85 @@ def merge_nodes(base: Any, mine: Any, new: Any) -> Any:
         if _plain(before) == _plain(there):
             continue
         if all(isinstance(value, cst.CSTNode) for value in (before, here, there)):
-            changes[name] = merge_nodes(before, here, there)
+            changes[name] = merge_nodes(before, here, there, gently=gently)
         elif all(isinstance(value, (list, tuple)) for value in (before, here, there)):
-            changes[name] = _merge_lists(before, here, there)
+            changes[name] = _merge_lists(before, here, there, gently=gently)
         elif _plain(here) == _plain(before):
             changes[name] = there
         elif _plain(here) != _plain(there):
             raise Conflict
     return mine.with_changes(**changes)
+
+
+def _put_inside(base: Any, mine: Any, new: Any) -> Any:
+    """The whole, where one side changed an expression and the other put it into a larger one."""
+    if not isinstance(base, MOVABLE) or same(base, mine):
+        return None
+    if _inside(new, mine):
+        return mine  # the owner, too, has what the template has, inside of something else
+    here, there = _inside(base, mine), _inside(base, new)
+    if len(here) == 1 and not there:
+        return _replace(mine, here[0], new)
+    if len(there) == 1 and not here:
+        return _replace(new, there[0], mine)
+    return None
+
+
+def _replace(whole: Any, part: Any, put: Any) -> Any:
+    """The whole with another part, in brackets if it would mean something else without."""
+    plain = whole.deep_replace(part, put)
+    safe = put.with_changes(lpar=[cst.LeftParen()], rpar=[cst.RightParen()])
+    bracketed = whole.deep_replace(part, safe)
+    meanings = [meaning(ast.parse(f"({_code(node)})")) for node in (plain, bracketed)]
+    return plain if meanings[0] == meanings[1] else bracketed
+
+
+def _code(node: Any) -> str:
+    return cst.Module([]).code_for_node(node)
+
+
+def _inside(part: Any, whole: Any) -> list[Any]:
+    """The places in an expression, below its top, where another one stands."""
+    found = []
+    for child in whole.children:
+        found += [child] if same(child, part) else _inside(part, child)
+    return found
+
+
+def _is_another_call(base: Any, mine: Any, new: Any) -> bool:
+    """Whether somebody replaced the function that is called: then the arguments go with it."""
+    if not isinstance(base, cst.Call):
+        return False
+    names = [_plain(getattr(call.func, "attr", call.func)) for call in (base, mine, new)]
+    return not names[0] == names[1] == names[2]
+
+
+def merge_assignments(base: Any, mine: Any, new: Any) -> Any:
+    """A statement of which one side may have added or dropped the type: `x = 1`, `x: int = 1`."""
+    targets, types, values = zip(*map(_assignment, (base, mine, new)), strict=True)
+    target = merge_nodes(*targets)
+    note, value = (_merge_optional(*parts) for parts in (types, values))
+    if note is None:
+        return cst.Assign([cst.AssignTarget(target)], value)
+    return cst.AnnAssign(target, note, value)
+
+
+def _assignment(node: Any) -> tuple[Any, Any, Any]:
+    if isinstance(node, cst.AnnAssign):
+        return node.target, node.annotation, node.value
+    if isinstance(node, cst.Assign) and len(node.targets) == 1:
+        return node.targets[0].target, None, node.value
+    raise Conflict
+
+
+def _merge_optional(base: Any, mine: Any, new: Any) -> Any:
+    if _plain(base) == _plain(new) or _plain(mine) == _plain(new):
+        return mine
+    if _plain(base) == _plain(mine):
+        return new
+    if base is None or mine is None or new is None:
+        raise Conflict
+    return merge_nodes(base, mine, new)
 
 
 def same(a: Any, b: Any) -> bool:
@@ -83,7 +169,9 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _merge_lists(base: Sequence[Any], mine: Sequence[Any], new: Sequence[Any]) -> list[Any]:
+def _merge_lists(
+    base: Sequence[Any], mine: Sequence[Any], new: Sequence[Any], *, gently: bool
+) -> list[Any]:
     """Merge items by their keys: keywords, names, positions, or what they are."""
     before, here, there = (_keyed(items) for items in (base, mine, new))
     gone, added = before.keys() - there.keys(), there.keys() - before.keys()
@@ -94,7 +182,7 @@ def _merge_lists(base: Sequence[Any], mine: Sequence[Any], new: Sequence[Any]) -
         del merged[key]
     for key in before.keys() & there.keys():
         if key in here:
-            merged[key] = merge_nodes(before[key], here[key], there[key])
+            merged[key] = merge_nodes(before[key], here[key], there[key], gently=gently)
         elif not same(before[key], there[key]):
             raise Conflict
     for key in there:
@@ -141,11 +229,20 @@ def _key(item: Any, position: int) -> Any:
     return position
 
 
+def _plain_comma(comma: Any) -> Any:
+    """The comma and the white space behind it, without comments."""
+    after = getattr(comma, "whitespace_after", None)
+    if not isinstance(after, cst.ParenthesizedWhitespace):
+        return comma
+    first = after.first_line.with_changes(comment=None, whitespace=cst.SimpleWhitespace(""))
+    return comma.with_changes(whitespace_after=after.with_changes(first_line=first, empty_lines=[]))
+
+
 def _with_commas(items: list[Any], mine: Sequence[Any]) -> list[Any]:
     """The items parted by commas as the owner parts his, the last one ending as his last does."""
     if not items or not hasattr(items[0], "comma"):
         return items
-    usual = next((item.comma for item in mine[:-1]), cst.MaybeSentinel.DEFAULT)
+    usual = next((_plain_comma(item.comma) for item in mine[:-1]), cst.MaybeSentinel.DEFAULT)
     last = mine[-1].comma if mine else cst.MaybeSentinel.DEFAULT
     if usual is cst.MaybeSentinel.DEFAULT:
         usual = cst.Comma(whitespace_after=cst.SimpleWhitespace(" "))

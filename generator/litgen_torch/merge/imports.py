@@ -6,7 +6,7 @@ from typing import Any
 
 import libcst as cst
 
-from litgen_torch.merge.comments import keep_comments, merge_layout
+from litgen_torch.merge.comments import above, keep_comments, merge_layout, set_above
 from litgen_torch.merge.source import Block, Source, Statement, parse
 
 
@@ -53,8 +53,11 @@ def merge_imports(
     before, after = _all(base), _all(new)
     present = _all([s for s in mine.root.statements if imports_of(s)])
     _layout(base, mine, new)
-    for item in [i for i in before if i not in after and i in present and i.binds not in used]:
-        remove_import(item, mine.root, base)
+    replaced = {item.binds for item in after if item not in before}
+    for item in [i for i in before if i not in after and i in present]:
+        if item.binds not in used or item.binds in replaced:
+            remove_import(item, mine.root, base)
+            present.remove(item)
     bound = {i.binds: i for i in present}
     clashes = []
     for item in after:
@@ -79,6 +82,8 @@ def add_import(item: Import, mine: Source, new: list[Statement]) -> None:
     put = _line(item, model)
     block = mine.root
     i = _place(own, new, new.index(model), block.statements)
+    if i == 1 and not own and block.statements[0].key.startswith("doc "):
+        set_above(put, above(put) or [cst.EmptyLine(indent=False)])
     block.statements.insert(i, put)
     block.adopt()
 
@@ -112,7 +117,13 @@ def _place(own: list[Statement], new: list[Statement], at: int, there: list[Stat
             return there.index(mine[_module(statement)])
     if own:
         return there.index(own[-1]) + 1
-    return 1 if there and there[0].key.startswith("doc ") else 0
+    return next((i for i, s in enumerate(there) if not _is_head(s)), len(there))
+
+
+def _is_head(statement: Statement) -> bool:
+    """Whether a statement may stand before imports: a docstring, an import that is tried."""
+    inside = [s for block in statement.blocks for s in block.statements]
+    return statement.key.startswith("doc ") or any(map(imports_of, inside))
 
 
 def _line(item: Import, model: Statement) -> Statement:

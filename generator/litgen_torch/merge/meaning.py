@@ -42,7 +42,10 @@ def simple_keys(text: str) -> Counter[str]:
         for parent, name in lists
         if isinstance(getattr(parent, name), list)  # that of a lambda is an expression
         for i, node in enumerate(getattr(parent, name))
-        if not (isinstance(node, (ast.Import, ast.ImportFrom, ast.Pass)) or hasattr(node, "body"))
+        if not (
+            isinstance(node, (ast.Import, ast.ImportFrom, ast.Pass, ast.Match))
+            or hasattr(node, "body")
+        )
     )
 
 

@@ -7,6 +7,7 @@ no difference, and what the template adds uses his name too.
 import ast
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 import libcst as cst
@@ -17,22 +18,85 @@ Renames = dict[str, dict[str, str]]  # function, or "" for the whole file: old n
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def find_renames(base: ast.Module, mine: ast.Module) -> Renames:
-    """The names of base that are the owner's others in mine, by the function that they live in."""
+@dataclass(frozen=True)
+class Named:
+    """Who renamed what: the owner's names go into base and new, the template's into the others."""
+
+    owner: Renames
+    template: Renames
+    problems: tuple[str, ...]
+
+
+def find_names(base: ast.Module, mine: ast.Module, new: ast.Module) -> Named:
+    """What the owner and the template renamed, and where these do not go together."""
+    ours, theirs = find_renames(base, mine), find_renames(base, new)
+    problems, fresh = [], Renames()
+    for scope, names in ours.items():
+        taken = _in_scope(new, scope) - _in_scope(base, scope)
+        for old, name in names.items():
+            other = theirs.get(scope, {}).get(old, name if name not in taken else "")
+            if other != name:
+                meant = f"{other!r} now" if other else f"not what the template calls {name!r}"
+                problems.append(f"you call {old!r} {name!r}, and it is {meant}")
+    for scope, names in find_renames(base, new, everywhere=True).items():
+        taken = _in_scope(mine, ours.get("", {}).get(scope, scope))
+        own = {old: name for old, name in names.items() if old not in ours.get(scope, {})}
+        for old, name in own.items():
+            if name in taken:
+                problems.append(f"the template calls {old!r} {name!r} now, a name of yours")
+        if own:
+            fresh[scope] = own
+    return Named(ours, fresh, tuple(problems))
+
+
+def joined(one: Renames, other: Renames) -> Renames:
+    """Both."""
+    return {scope: one.get(scope, {}) | other.get(scope, {}) for scope in one | other}
+
+
+def find_renames(base: ast.Module, other: ast.Module, *, everywhere: bool = False) -> Renames:
+    """The names of base that are others in the other version, by the function that they live in.
+
+    With `everywhere` only those whose every place is the same place there, but for the name.
+    """
     found: Renames = {}
-    everywhere = _renamed(base, mine, _bound_at_top(base), _imports(mine))
-    if everywhere:
-        found[""] = everywhere
-    others = {node.name: node for node in mine.body if isinstance(node, Function)}
-    others |= {f"{c.name}.{f.name}": f for c, f in _methods(mine)}
-    pairs = [(node.name, node, everywhere.get(node.name, node.name)) for node in _functions(base)]
-    pairs += [(f"{c.name}.{f.name}", f, f"{c.name}.{f.name}") for c, f in _methods(base)]
-    for name, before, now in pairs:
-        if now in others:
-            local = _renamed(before, others[now], _bound_in(before), set())
-            if local:
-                found[name] = local
+    imported = _imports(other)
+    top = _renamed(base, other, _bound_at_top(base) - imported, everywhere=everywhere)
+    top = {old: name for old, name in top.items() if name not in imported} | _aliases(base, other)
+    if top:
+        found[""] = top
+    others = _functions(other)
+    for name, before in _functions(base).items():
+        now = others.get(top.get(name, name))
+        if now and (local := _renamed(before, now, _bound_in(before), everywhere=everywhere)):
+            found[name] = local
     return found
+
+
+def _aliases(base: ast.Module, mine: ast.Module) -> dict[str, str]:
+    """Imports that have another name there: `import x as y`."""
+    before, now = _imported(base), _imported(mine)
+    pairs = {before[what]: now[what] for what in before.keys() & now.keys()}
+    used = set(_names(mine))
+    return {old: name for old, name in pairs.items() if old != name and old not in used}
+
+
+def _imported(tree: ast.Module) -> dict[tuple[str, str], str]:
+    """Modules and names that a file imports: what they are called in it."""
+    found: dict[tuple[str, str], str] = {}
+    for node in tree.body:
+        if isinstance(node, ast.Import):
+            found |= {(a.name, ""): a.asname or a.name for a in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            found |= {(module, a.name): a.asname or a.name for a in node.names}
+    return {what: name for what, name in found.items() if "." not in name}
+
+
+def _in_scope(tree: ast.Module, scope: str) -> set[str]:
+    """The names in a function, or in the whole file."""
+    function = _functions(tree).get(scope) if scope else tree
+    return set(_names(function)) if function else set()
 
 
 def rename(module: cst.Module, renames: Renames) -> cst.Module:
@@ -45,24 +109,27 @@ def rename(module: cst.Module, renames: Renames) -> cst.Module:
 
 
 def _renamed(
-    before: ast.AST, now: ast.AST, candidates: set[str], imported: set[str]
+    before: ast.AST, now: ast.AST, candidates: set[str], *, everywhere: bool
 ) -> dict[str, str]:
     """Candidates that are gone, where in all equal places one and the same new name stands."""
-    old, fresh = Counter(_names(before)), Counter(_names(now))
-    gone = {name for name in candidates if name not in fresh}
+    old, fresh = Counter(_names(before)), set(_names(now))
+    gone = {name for name in candidates - {"_"} if name not in fresh}
     if not gone:
         return {}
     seen: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for one, other in _matching(before, now):
         for a, b in zip(_names(one), _names(other), strict=True):
             seen[a][b] += 1
-    found = {
-        name: next(iter(seen[name]))
-        for name in gone
-        if len(seen[name]) == 1 and next(iter(seen[name])) not in old.keys() | imported
+    found = {name: next(iter(seen[name])) for name in gone if len(seen[name]) == 1}
+    known = old.keys() | {"_"}
+    times = Counter(found.values())
+    return {
+        name: other
+        for name, other in found.items()
+        if other not in known
+        and times[other] == 1
+        and (not everywhere or seen[name].total() == old[name])
     }
-    used_once = Counter(found.values())
-    return {name: other for name, other in found.items() if used_once[other] == 1}
 
 
 def _matching(before: ast.AST, now: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:
@@ -119,19 +186,20 @@ def _names(tree: ast.AST) -> list[str]:
             found.append(node.id)
         elif isinstance(node, ast.arg):
             found.append(node.arg)
+        elif isinstance(node, ast.alias):
+            found.append(node.asname or node.name)
         elif isinstance(name := getattr(node, "name", None), str):
             found.append(name)
         stack += reversed([*ast.iter_child_nodes(node)])
     return found
 
 
-def _functions(tree: ast.Module) -> list[Function]:
-    return [node for node in tree.body if isinstance(node, Function)]
-
-
-def _methods(tree: ast.Module) -> list[tuple[ast.ClassDef, Function]]:
+def _functions(tree: ast.Module) -> dict[str, Function]:
+    """Functions at the top of a file, and methods as `Class.method`."""
+    found = {node.name: node for node in tree.body if isinstance(node, Function)}
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
-    return [(c, f) for c in classes for f in c.body if isinstance(f, Function)]
+    methods = {f"{c.name}.{f.name}": f for c in classes for f in c.body if isinstance(f, Function)}
+    return found | methods
 
 
 def _bound_at_top(tree: ast.Module) -> set[str]:
@@ -180,6 +248,19 @@ class _Renamer(cst.CSTTransformer):
         self.path.pop()
         name = self._now(original_node.name.value)
         return updated_node.with_changes(name=cst.Name(name))
+
+    def visit_ImportAlias(self, node: cst.ImportAlias) -> bool:
+        return False
+
+    def leave_ImportAlias(
+        self, original_node: cst.ImportAlias, updated_node: cst.ImportAlias
+    ) -> cst.ImportAlias:
+        name = original_node.evaluated_alias or original_node.evaluated_name
+        now = self._now(name)
+        if now == name or "." in name:
+            return updated_node
+        asname = None if now == original_node.evaluated_name else cst.AsName(cst.Name(now))
+        return updated_node.with_changes(asname=asname)
 
     def visit_Attribute_attr(self, node: cst.Attribute) -> None:
         self.path.append("")

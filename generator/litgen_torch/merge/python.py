@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 import libcst as cst
 
 from litgen_torch.merge import check
+from litgen_torch.merge.comments import merge_header
+from litgen_torch.merge.edits import UNNEEDED
 from litgen_torch.merge.imports import imports_of, merge_imports, take_imports
 from litgen_torch.merge.markers import mark
-from litgen_torch.merge.names import Renames, find_renames, rename
+from litgen_torch.merge.names import Renames, find_names, joined, rename
 from litgen_torch.merge.outcome import Merged, Refusal
 from litgen_torch.merge.replay import Replay
 from litgen_torch.merge.source import Source, Statement, parse
@@ -30,13 +32,29 @@ class Task:
 
 def merge_python(base: str, mine: str, new: str, task: Task) -> Merged:
     """Carry the change from base to new into mine; where it refuses, the text is the owner's."""
-    merged = _merge(base.removeprefix(BOM), mine.removeprefix(BOM), new.removeprefix(BOM), task)
+    base, own, new = (text.removeprefix(BOM) for text in (base, mine, new))
+    merged = _merge(base, own, new, task)
+    removes = any(refusal.reason == UNNEEDED for refusal in merged.refusals)
+    if merged.refusals and not removes and _is_done(base, own, new, task):
+        return Merged(mine)
     return replace(merged, text=BOM + merged.text) if mine.startswith(BOM) else merged
+
+
+def _is_done(base: str, mine: str, new: str, task: Task) -> bool:
+    """Whether the owner has all of the change already: if taking it away can be made good again.
+
+    Only for statements that are replaced: to put back what the template removed is always possible.
+    """
+    before = _merge(new, mine, base, task)
+    if before.refusals or before.text == mine:
+        return False
+    again = _merge(base, before.text, new, task)
+    return not again.refusals and again.text == mine
 
 
 def _merge(base: str, mine: str, new: str, task: Task) -> Merged:
     try:
-        trees = [ast.parse(text) for text in (base, mine)]
+        named = find_names(*(ast.parse(text) for text in (base, mine, new)))
         here = parse(mine, exactly=True)
     except SyntaxError as error:
         where = f"line {error.lineno}, column {error.offset}"
@@ -46,22 +64,25 @@ def _merge(base: str, mine: str, new: str, task: Task) -> Merged:
         )
     except ValueError as error:
         return Merged(mine, (Refusal(task.path, 1, "", str(error), "", ""),))
-    renames = find_renames(trees[0], trees[1])
-    before, there = _named(base, renames), _named(new, renames)
+    if named.problems:
+        reasons = tuple(Refusal(task.path, 1, "", reason, "", "") for reason in named.problems)
+        return Merged(mine, reasons)
+    if named.template:
+        here = _named(mine, named.template)
+    before, there = _named(base, joined(named.owner, named.template)), _named(new, named.owner)
     style = style_of(mine, base, task.pyproject)
     replay = Replay(before, here, there, task.path, task.accept, style)
     imports = take_imports(before), take_imports(there)
     replay.run()
-    unchanged = Merged(mine, tuple(replay.refusals), _flat(renames))
-    if replay.refusals:
-        return replace(
-            unchanged, text=mark(replay.mine, replay.conflicts) if task.markers else mine
-        )
+    merge_header(before, here, there)
     problems = _add_imports(replay, *imports)
-    merged = replay.mine.code
-    problems += _problems(mine, merged, replay, "" if task.is_part else replay.new.text)
-    refusals = tuple(Refusal(task.path, 1, "", reason, "", "") for reason in problems)
-    return replace(unchanged, text=mine if refusals else merged, refusals=refusals)
+    refusals = list(replay.refusals)
+    merged = mark(here, replay.conflicts) if refusals and task.markers else here.code
+    if not refusals:
+        problems += _problems(here.text, merged, replay, "" if task.is_part else replay.new.text)
+        refusals = [Refusal(task.path, 1, "", reason, "", "") for reason in problems]
+        merged = mine if refusals else merged
+    return Merged(merged, tuple(refusals), _flat(named.owner))
 
 
 def _named(text: str, renames: Renames) -> Source:

@@ -11,7 +11,7 @@ from typing import Any
 
 import libcst as cst
 
-from litgen_torch.merge.meaning import has_docstring, head_of, key_of
+from litgen_torch.merge.meaning import has_docstring, head_of, key_of, meaning
 
 
 @dataclass(eq=False)
@@ -66,9 +66,20 @@ class Line:
     statements: list[Statement]
 
     def is_whole(self, now: list[Statement]) -> bool:
-        """Whether it stands, as it was, at the beginning of these statements."""
-        parts = self.statements
-        return now[: len(parts)] == parts and not any(part.changed for part in parts)
+        """Whether all of it stands at the beginning of these statements."""
+        return now[: len(self.statements)] == self.statements
+
+    def render(self) -> cst.SimpleStatementLine:
+        """The line as it is now."""
+        if not any(part.changed for part in self.statements):
+            return self.node
+        ends = [small.semicolon for small in self.node.body]
+        parts = [
+            statement.node.body[0].with_changes(semicolon=end)
+            for statement, end in zip(self.statements, ends, strict=True)
+        ]
+        first = self.statements[0].node
+        return self.node.with_changes(body=parts, leading_lines=first.leading_lines)
 
 
 @dataclass
@@ -76,7 +87,6 @@ class Source:
     """A parsed file."""
 
     text: str
-    module: cst.Module
     root: Block
 
     def walk(self) -> Iterator[Statement]:
@@ -86,7 +96,10 @@ class Source:
     @property
     def code(self) -> str:
         """The file as it stands now."""
-        return render_module(self).code
+        module: cst.Module = self.root.node
+        if _has_changed(self.root):
+            module = module.with_changes(body=_render(self.root.statements))
+        return module.code
 
 
 def parse(text: str, *, exactly: bool = False) -> Source:
@@ -105,7 +118,7 @@ def parse(text: str, *, exactly: bool = False) -> Source:
     root = Block("module", module, "", _statements(module.body, tree, lines))
     root.adopt()
     root.changed = False
-    return Source(text, module, root)
+    return Source(text, root)
 
 
 def _statements(nodes: Any, parent: ast.AST, lines: list[str], name: str = "body") -> Any:
@@ -162,7 +175,13 @@ def _statement(node: Any, tree: ast.stmt, lines: list[str], *, is_first: bool) -
 
 
 def _blocks(node: Any, tree: Any, lines: list[str]) -> Iterator[Block]:
-    if isinstance(node, (cst.SimpleStatementLine, cst.Match)):
+    if isinstance(node, cst.SimpleStatementLine):
+        return
+    if isinstance(node, cst.Match):
+        yield Block("match", node, meaning(tree.subject), [])
+        for case, about in zip(node.cases, tree.cases, strict=True):
+            head = f"{meaning(about.pattern)} {meaning(about.guard)}"
+            yield Block("case", case, head, _statements(case.body.body, about, lines))
         return
     parts = [(_word(node), node, tree, "body")]
     if isinstance(node, (cst.Try, cst.TryStar)):
@@ -190,32 +209,31 @@ def _word(node: Any) -> str:
     return {"functiondef": "def", "classdef": "class", "trystar": "try"}.get(name, name)
 
 
-def render_module(source: Source) -> cst.Module:
-    """The file's LibCST tree as it stands now."""
-    if not _has_changed(source.root):
-        return source.module
-    return source.module.with_changes(body=_render(source.root.statements))
-
-
 def render_statement(statement: Statement) -> Any:
     """The statement's LibCST node as it stands now."""
-    if not any(map(_has_changed, statement.blocks)):
+    if not statement.changed and not any(map(_has_changed, statement.blocks)):
+        return statement.node
+    if not statement.blocks:
         return statement.node
     first, *others = statement.blocks
-    node = statement.node.with_changes(body=_body(first))
-    handlers = [b.node.with_changes(body=_body(b)) for b in others if b.kind == "except"]
-    if handlers:
-        node = node.with_changes(handlers=handlers)
-    after = None
-    for block in reversed([b for b in others if b.kind in ("elif", "else")]):
-        changes = {"body": _body(block)} | ({"orelse": after} if block.kind == "elif" else {})
-        after = block.node.with_changes(**changes)
-    if after is not None:
-        node = node.with_changes(orelse=after)
-    for block in others:
+    if first.kind == "match":
+        cases = [block.node.with_changes(body=_body(block)) for block in others]
+        return statement.node.with_changes(cases=cases)
+    changes: dict[str, Any] = {"body": _body(first)}
+    after = last = None
+    for block in reversed(others):
+        changed = {"body": _body(block)} | ({"orelse": after} if block.kind == "elif" else {})
+        node = block.node.with_changes(**changed)
         if block.kind == "finally":
-            node = node.with_changes(finalbody=block.node.with_changes(body=_body(block)))
-    return node
+            last = node
+        elif block.kind != "except":
+            after = node
+    if hasattr(statement.node, "orelse"):
+        changes["orelse"] = after
+    if hasattr(statement.node, "finalbody"):
+        handlers = [b.node.with_changes(body=_body(b)) for b in others if b.kind == "except"]
+        changes |= {"finalbody": last, "handlers": handlers}
+    return statement.node.with_changes(**changes)
 
 
 def _has_changed(block: Block) -> bool:
@@ -241,7 +259,7 @@ def _render(statements: list[Statement]) -> list[Any]:
     while rest:
         line = rest[0].line
         if line and line.is_whole(rest):
-            found.append(line.node)
+            found.append(line.render())
             del rest[: len(line.statements)]
             continue
         found.append(render_statement(rest.pop(0)))

@@ -42,9 +42,7 @@ class Style:
 def style_of(text: str, template: str, pyproject: str) -> Style:
     """The owner's style: what his settings say, else what his file looks like."""
     indent = re.search(r"(?m)^[ \t]+(?=\S)", text)
-    return Style(
-        _width(text, template, pyproject), _quote(text, template), indent[0] if indent else "    "
-    )
+    return Style(_width(text, template, pyproject), _quote(text), indent[0] if indent else "    ")
 
 
 def _width(text: str, template: str, pyproject: str) -> int:
@@ -77,10 +75,9 @@ def _setting(pyproject: str) -> int | None:
     return found if isinstance(found, int) and found > 20 else None
 
 
-def _quote(text: str, template: str) -> str:
-    ours, theirs = _quotes(text), _quotes(template)
-    single = ours["'"] > 3 * ours['"'] and theirs['"'] > theirs["'"]
-    return "'" if single else '"'
+def _quote(text: str) -> str:
+    quotes = _quotes(text)
+    return "'" if quotes["'"] > 3 * quotes['"'] else '"'
 
 
 def _quotes(text: str) -> Counter[str]:

@@ -29,6 +29,7 @@ def merge(
     base, new = _follow_moves(base, mine, new, work)
     for path in sorted(base.keys() | new.keys()):
         work.carry(path, base.get(path), new.get(path))
+    work.check_imports(mine)
     tree = dict(sorted(work.tree.items()))
     return Merge(tree, tuple(work.refusals), tuple(work.kept), work.renames)
 
@@ -45,6 +46,19 @@ class _Work:
     refusals: list[Refusal] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
     renames: dict[str, str] = field(default_factory=dict)
+    gone: list[tuple[str, str, str]] = field(default_factory=list)  # moved by him, then deleted
+
+    def check_imports(self, mine: Tree) -> None:
+        """Drop imports of what is gone, and refuse where one would find nothing any more."""
+        if self.refusals or self.tree == mine:
+            return
+        from litgen_torch.merge.moves import broken_imports, without_import
+
+        for path, place, name in self.gone:
+            self.tree[path] = without_import(self.tree[path], place, [name])
+        for path, module, name in sorted(broken_imports(self.tree) - broken_imports(mine)):
+            reason = f"{module}.{name}, which this file imports, would not be there any more"
+            self.refuse(Refusal(path, 1, "", reason, f"from {module} import {name}", ""))
 
     def carry(self, path: str, before: str | None, there: str | None) -> None:
         """Carry what the template did to a file into the owner's."""
@@ -52,8 +66,8 @@ class _Work:
         if before == there or here == there:
             return  # the template changed nothing here, or the owner did the same
         if there is None:
-            if here == before:
-                del self.tree[path]
+            if here is None or _is_unedited(path, before, here):
+                self.tree.pop(path, None)
             elif here is not None:
                 self.kept.append(f"{path}: not needed any more, but you edited it")
         elif here == before:
@@ -82,7 +96,7 @@ class _Work:
 
 def _follow_moves(base: Tree, mine: Tree, new: Tree, work: _Work) -> tuple[Tree, Tree]:
     """Merge what the owner moved where he has it now; returns base and new without it."""
-    from litgen_torch.merge.moves import moved_definitions, moved_file, only, without
+    from litgen_torch.merge.moves import defined_in, moved_definitions, moved_file, only, without
 
     base, new = dict(base), dict(new)
     for path in [p for p in base if p not in mine and base[p] != new.get(p) and p.endswith(".py")]:
@@ -97,7 +111,20 @@ def _follow_moves(base: Tree, mine: Tree, new: Tree, work: _Work) -> tuple[Tree,
                 continue
             work.merge(place, parts[0][0], parts[1][0], is_part=True)
             base[path], new[path] = parts[0][1], parts[1][1]
+            if not work.tree[place].strip():
+                del work.tree[place]  # all that was in it is not needed any more
+            gone = set(names) - defined_in(parts[1][0])
+            work.gone += [(path, place, name) for name in sorted(gone)]
     return base, new
+
+
+def _is_unedited(path: str, before: str | None, here: str) -> bool:
+    """Whether the owner at most laid the file out anew."""
+    if here == before or before is None or not path.endswith(".py"):
+        return here == before
+    from litgen_torch.merge.check import means_the_same
+
+    return means_the_same(before, here)
 
 
 def _is_prose(path: str) -> bool:
