@@ -20,6 +20,7 @@ from litgen_torch.merge.likeness import defined
 from litgen_torch.merge.outcome import Refusal
 from litgen_torch.merge.places import depth_of, nearest, where
 from litgen_torch.merge.source import Block, Source, Statement, parse, render_statement
+from litgen_torch.merge.text import merge_text
 
 CHANGED = "you changed a statement that this edit must replace"
 DELETED = "you deleted a statement that this edit must change"
@@ -43,6 +44,8 @@ class Edits:
     refusals: list[Refusal] = field(default_factory=list)
     conflicts: list[tuple[Statement, str]] = field(default_factory=list)
     combined: list[Statement] = field(default_factory=list)  # of which both sides changed a part
+
+    kept: list[int] = field(default_factory=list)  # lines where the owner's docstring stays
 
     def __post_init__(self) -> None:
         self.to_mine: Mates = align(self.base, self.mine)
@@ -84,6 +87,23 @@ class Edits:
         mine.node = mine.node.with_changes(body=[small])
         mine.changed = True
         self.combined.append(mine)
+
+    def merge_docstring(self, base: Statement, mine: Statement, new: Statement) -> None:
+        """Merge two docstrings line by line; where that fails the owner's stays, as comments do."""
+        texts = [
+            cst.Module([s.node.with_changes(leading_lines=())]).code for s in (base, mine, new)
+        ]
+        merged = merge_text(texts[0], texts[1], texts[2], path=self.path)
+        try:
+            (put,) = parse(merged.text).root.statements
+        except (SyntaxError, ValueError):
+            put = mine
+        if merged.refusals or put is mine:
+            self.kept.append(mine.number)
+        else:
+            mine.node = mine.node.with_changes(body=put.node.body)
+            mine.changed = True
+            self.combined.append(mine)
 
     def put(self, base: Statement, mine: Statement, new: Statement) -> None:
         """The template's statement in the place of the owner's, which is as it was."""
@@ -135,12 +155,16 @@ class Edits:
 
     def is_there(self, new: list[Statement]) -> bool:
         """Whether the owner already has these statements, unmatched: written by hand, say."""
+        if not new:
+            return False
         free = {s.key for s in self.mine.walk() if s not in self.to_mine.back}
-        return bool(new) and all(statement.key in free for statement in new)
+        return all(statement.key in free for statement in new)
 
     def taken(self, new: list[Statement]) -> Statement | None:
         """What the owner defined himself under a name that the template brings."""
         names = {name for statement in new if (name := defined(statement))}
+        if not names:
+            return None
         own = [s for s in self.mine.walk() if s not in self.to_mine.back]
         return next((s for s in own if defined(s) in names), None)
 

@@ -24,6 +24,7 @@ class Merged:
     text: str
     refusals: tuple[Refusal, ...] = ()
     renames: dict[str, str] = field(default_factory=dict)  # the template's names to the owner's
+    kept: tuple[int, ...] = ()  # lines where his words stay although the template changed them
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,8 @@ class Replay(Edits):
 
     def _gap(self, gap: Gap, old: list[Statement], new: list[Statement]) -> None:
         """Replay what changed between two statements that stayed: some went, some came."""
+        if not old and not new:
+            return
         for outer in [s for s in new if s in self.to_new.wraps]:
             if taken := [s for s in self.to_new.wraps[outer] if s in old]:
                 i, j, k = old.index(taken[0]), old.index(taken[-1]), new.index(outer)
@@ -96,9 +98,10 @@ class Replay(Edits):
         if base.key == new.key and not base.blocks:
             if base.text == mine.text:
                 self.put(base, mine, new)
-        elif base.key.startswith("doc ") or (mine.key == new.key and not base.blocks):
-            if mine.key == base.key:
-                self.put(base, mine, new)  # else a docstring is the owner's, as comments are
+        elif mine.key == new.key and not base.blocks:
+            return
+        elif base.key.startswith("doc ") and mine.key != base.key:
+            self.merge_docstring(base, mine, new)
         elif self.is_alike(base, new):
             for old, there in zip(base.blocks, new.blocks, strict=True):
                 self.merge_head(old, self.to_mine.blocks[old], there)
