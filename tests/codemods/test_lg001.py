@@ -143,6 +143,11 @@ REWRITES = {
         "from runtime.optim import warmup_cosine\n\n__all__ = ['warmup_cosine']\n",
         "from runtime.schedule import cosine as warmup_cosine\n\n__all__ = ['warmup_cosine']\n",
     ),
+    "exported later": (
+        "from runtime.optim import warmup_cosine\n\n__all__ = []\n__all__ += ['warmup_cosine']\n",
+        "from runtime.schedule import cosine as warmup_cosine\n\n"
+        "__all__ = []\n__all__ += ['warmup_cosine']\n",
+    ),
     "crlf, tabs, form feed, bom, no last line end": (
         "\ufefffrom runtime.optim import set_lr, warmup_cosine\r\n\x0c\r\nif 1:\r\n"
         "\tx=warmup_cosine( 1,2 , 3 )",

@@ -70,20 +70,25 @@ def _has_its_lines(source: Source, statement: Import) -> bool:
 
 def _neighbour(source: Source, statement: ast.ImportFrom, module: str) -> Import:
     """The import behind which isort has the module: this one, or one that follows it directly."""
-    for _, block in ast.iter_fields(source.parents[statement]):
-        if isinstance(block, list) and statement in block:
-            found = statement
-            for other in block[block.index(statement) + 1 :]:
-                package = getattr(other, "module", None) or ""
-                if not isinstance(other, ast.ImportFrom) or other.level != statement.level:
-                    break
-                if package.partition(".")[0] != module.strip(".").partition(".")[0]:
-                    break
-                if package > module or not _has_its_lines(source, other):
-                    break
-                found = other
-            return found
-    return statement
+    blocks = [block for _, block in ast.iter_fields(source.parents[statement])]
+    [block] = [block for block in blocks if isinstance(block, list) and statement in block]
+    found = statement
+    for other in block[block.index(statement) + 1 :]:
+        is_before = (
+            isinstance(other, ast.ImportFrom)
+            and other.level == statement.level
+            and _package(other.module or "") == _package(module)
+            and (other.module or "") < module
+            and _has_its_lines(source, other)
+        )
+        if not is_before:
+            break
+        found = other
+    return found
+
+
+def _package(module: str) -> str:
+    return module.partition(".")[0]
 
 
 def _without(source: Source, statement: ast.ImportFrom, alias: ast.alias) -> tuple[Edit, str]:

@@ -77,14 +77,12 @@ class Source:
 
     def exports(self, name: str) -> bool:
         """Whether `__all__` has the name."""
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign):
-                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-                if any(isinstance(t, ast.Name) and t.id == "__all__" for t in targets):
-                    texts = [part for part in ast.walk(node) if isinstance(part, ast.Constant)]
-                    if name in [text.value for text in texts]:
-                        return True
-        return False
+        return any(
+            isinstance(part, ast.Constant) and part.value == name
+            for use, _ in self.names.uses
+            if use.id == "__all__"
+            for part in ast.walk(self.parents[use])
+        )
 
     def references(self, dotted: str) -> list[Reference]:
         """The expressions that stand, or may stand, for what has this path."""
