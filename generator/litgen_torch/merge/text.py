@@ -6,7 +6,13 @@ Accept = frozenset[int]  # lines of the owner's file where his version is to sta
 
 
 def merge_text(
-    base: str, mine: str, new: str, *, path: str, accept: Accept = frozenset(), markers: bool = False
+    base: str,
+    mine: str,
+    new: str,
+    *,
+    path: str,
+    accept: Accept = frozenset(),
+    markers: bool = False,
 ) -> Merged:
     """Carry the change from base to new into mine, line by line."""
     return Merged(mine, (Refusal(path, 0, "", "both changed this file", mine, new),))
