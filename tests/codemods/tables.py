@@ -26,5 +26,5 @@ def refuses(
     done = taken(step, text, path, **others)
     assert [(refusal.path, refusal.line) for refusal in done.refusals] == [(path, line)]
     [refusal] = done.refusals
-    assert words in f"{refusal.reason} | {refusal.template}"
+    assert words in f"{refusal.reason} | {refusal.by_hand}"
     assert refusal.yours == text.splitlines()[line - 1].strip()

@@ -256,7 +256,7 @@ REFUSES = {
     "a comment in front of a comma": (
         "from runtime.optim import (warmup_cosine  # why\n    , set_lr)\n",
         1,
-        "in one line",
+        "into one line",
     ),
     "no python": ("from runtime.optim import warmup_cosine\ndef f(:\n", 2, "column 7"),
 }

@@ -47,21 +47,25 @@ def _by_text(source: Source, target: str) -> Iterator[Doubt]:
     """`getattr(module, "name")` and the like: with this name, or with one that is not written."""
     module, _, name = target.rpartition(".")
     for node in ast.walk(source.tree):
-        if isinstance(node, ast.Call):
-            of_module = [arg for arg in node.args if module in source.meanings(arg)]
-            texts = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
-            asks = isinstance(node.func, ast.Name) and node.func.id == "getattr"
-            if of_module and (name in texts or (asks and not texts)):
-                written = f"{source.words(of_module[0])}.{name}"
-                by_hand = (
-                    written if name in texts else f'{{"{name}": {written}}}[…], without getattr'
-                )
-                yield Doubt(node, f"{name} may be looked up here by its text", by_hand)
+        parts: list[ast.AST] = []
+        if isinstance(node, ast.Call) and _asks_for_a_text(node, name):
+            parts = [*node.args]
         elif isinstance(node, ast.Subscript) and _is_text(node.slice, name):
-            inside = [part for part in ast.walk(node.value) if module in source.meanings(part)]
-            if inside:
-                by_hand = f"{source.words(inside[0])}.{name}"
-                yield Doubt(node, f"{name} is looked up here by its text", by_hand)
+            parts = [*ast.walk(node.value)]
+        found = [part for part in parts if module in source.meanings(part)]
+        if found:
+            by_hand = f"{source.words(found[0])}.{name}"
+            if not any(_is_text(part, name) for part in ast.walk(node)):
+                by_hand = f'{{"{name}": {by_hand}}}[{source.words(parts[1])}]'
+            yield Doubt(node, f"{name} may be looked up here by its text", by_hand)
+
+
+def _asks_for_a_text(call: ast.Call, name: str) -> bool:
+    """Whether a call is given the name as a text, or is a `getattr` with one from elsewhere."""
+    if any(_is_text(arg, name) for arg in call.args):
+        return True
+    is_getattr = isinstance(call.func, ast.Name) and call.func.id == "getattr"
+    return is_getattr and len(call.args) > 1 and not isinstance(call.args[1], ast.Constant)
 
 
 def _of_aliased_modules(source: Source, target: str) -> Iterator[Doubt]:

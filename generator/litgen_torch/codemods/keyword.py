@@ -3,6 +3,7 @@
 import ast
 import re
 from dataclasses import dataclass
+from typing import ClassVar
 
 from litgen_torch.codemods.doubts import doubts, may_concern, unsure
 from litgen_torch.codemods.others import Others
@@ -19,6 +20,7 @@ class AddKeyword:
     target: str
     keyword: str
     value: str
+    kind: ClassVar[str] = "argument"
 
     def concerns(self, text: str) -> bool:
         return may_concern(self.target, text)

@@ -2,6 +2,7 @@
 
 import ast
 from dataclasses import dataclass
+from typing import ClassVar
 
 from litgen_torch.codemods.doubts import doubts, may_concern, unsure
 from litgen_torch.codemods.imports import beside, module_in, replaced
@@ -17,6 +18,7 @@ class Rename:
 
     target: str
     new: str
+    kind: ClassVar[str] = "rename"
 
     def concerns(self, text: str) -> bool:
         return may_concern(self.target, text)

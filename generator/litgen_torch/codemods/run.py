@@ -91,15 +91,16 @@ def _edited(step: Step, others: Others) -> tuple[str, int, list[Refusal]]:
         line, column = getattr(error, "lineno", None) or 1, getattr(error, "offset", None) or 1
         words = getattr(error, "msg", None) or str(error) or "too deeply nested"
         reason = f"{step.id} cannot read this file: {words}, column {column}"
-        return text, 0, [Refusal(path, line, "", reason, _line(text, line), "what Python can read")]
+        by_hand = f"put line {line} right"
+        return text, 0, [Refusal(path, line, "", reason, _line(text, line), "", by_hand)]
     after = applied(text, edits.text)
     refusals = [_refusal(step, source, doubt) for doubt in edits.doubts]
     if _is_python(path, after):
         return after, edits.uses, refusals
     line = text.count("\n", 0, edits.text[0][0]) + 1
     reason = f"{step.id} is confused by how this is laid out"
-    hint = "the statement in one line"
-    return text, 0, [Refusal(path, line, "", reason, source.line(line), hint)]
+    by_hand = "put the statement into one line"
+    return text, 0, [Refusal(path, line, "", reason, source.line(line), "", by_hand)]
 
 
 def _is_python(path: str, text: str) -> bool:
@@ -113,9 +114,9 @@ def _is_python(path: str, text: str) -> bool:
 def _refusal(step: Step, source: Source, doubt: Doubt) -> Refusal:
     line = doubt.node.__dict__["lineno"]
     reason = f"{step.id} cannot follow: {doubt.reason}"
-    return Refusal(
-        source.path, line, source.where(doubt.node), reason, source.line(line), doubt.by_hand
-    )
+    by_hand = f"write {doubt.by_hand}"
+    where, yours = source.where(doubt.node), source.line(line)
+    return Refusal(source.path, line, where, reason, yours, "", by_hand)
 
 
 def _line(text: str, number: int) -> str:

@@ -33,11 +33,28 @@ class Codemod(Protocol):
     def target(self) -> str:
         """The dotted path of what it is about, as the older version calls it."""
 
+    @property
+    def kind(self) -> str:
+        """What it does, in a word."""
+
     def concerns(self, text: str) -> bool:
         """Whether a file with this text may need it. Quick: it is asked of every file."""
 
     def edit(self, source: Source, others: Others) -> Edits:
         """The edits for one file."""
+
+
+@dataclass(frozen=True)
+class Followed:
+    """What a step had to do in a project."""
+
+    id: str
+    kind: str
+    title: str
+    old: str
+    new: str
+    changes_results: bool
+    calls: dict[str, int]  # the owner's own, by path
 
 
 @dataclass(frozen=True)
