@@ -90,7 +90,12 @@ class _Work:
         accept = frozenset(line for file, line in self.accept if file == path)
         merged = _merge_file(base, self.tree[path], new, path, accept, self, is_part)
         self.tree[path] = merged.text
-        self.refusals += merged.refusals
+        if path.endswith(".md"):  # text for people is no reason to stop
+            self.kept += [
+                f"{path}:{r.line}: yours, although the template changed it" for r in merged.refusals
+            ]
+        else:
+            self.refusals += merged.refusals
         self.renames |= merged.renames
 
 
@@ -139,6 +144,11 @@ def _merge_file(
 
         task = Task(path, accept, work.markers, work.pyproject, is_part)
         return merge_python(base, mine, new, task)
+    if path.endswith(".toml"):
+        from litgen_torch.merge.toml import merge_toml
+
+        return merge_toml(base, mine, new, path=path, accept=accept, markers=work.markers)
     from litgen_torch.merge.text import merge_text
 
-    return merge_text(base, mine, new, path=path, accept=accept, markers=work.markers)
+    markers = work.markers and not path.endswith(".md")
+    return merge_text(base, mine, new, path=path, accept=accept, markers=markers)
