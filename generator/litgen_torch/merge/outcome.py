@@ -15,6 +15,7 @@ class Refusal:
     reason: str  # lower case, no full stop
     yours: str  # what stands there now
     template: str  # what the edit would put there
+    by_hand: str = ""  # what to do, where that is known; markers cannot hold such a place
 
 
 @dataclass(frozen=True)
