@@ -160,6 +160,18 @@ class Edits:
         free = {s.key for s in self.mine.walk() if s not in self.to_mine.back}
         return all(statement.key in free for statement in new)
 
+    def hollow(self, gone: list[Statement]) -> Statement | None:
+        """A block of the owner's own that would have nothing left in it."""
+        for statement in gone:
+            owner = statement.block.owner
+            if (
+                owner
+                and owner not in self.to_mine.back
+                and set(statement.block.statements) <= set(gone)
+            ):
+                return owner
+        return None
+
     def taken(self, new: list[Statement]) -> Statement | None:
         """What the owner defined himself under a name that the template brings."""
         names = {name for statement in new if (name := defined(statement))}

@@ -72,6 +72,9 @@ class Replay(Edits):
             if mate and mate.key != statement.key:
                 self.refuse(CHANGED if new else UNNEEDED, mate, gap.block, new)
                 return
+        if not new and (hollow := self.hollow([mate for mate in mates if mate])):
+            self.refuse(UNNEEDED, hollow, gap.block, new)
+            return
         if taken := self.taken(new):
             self.refuse(TAKEN, taken, gap.block, new)
             return
