@@ -63,7 +63,7 @@ class Replay(Edits):
     def _replace(self, gap: Gap, old: list[Statement], new: list[Statement]) -> None:
         """Put the new statements where the old ones, or else the gap, are in the owner's file."""
         mates = [self.to_mine.of.get(statement) for statement in old]
-        if self.is_there(new):
+        if self.is_there(new, gap.block):
             new = []
         if old and new and not all(mates):
             self.refuse(DELETED, next(filter(None, mates), None), gap.block, new)
@@ -75,7 +75,7 @@ class Replay(Edits):
         if not new and (hollow := self.hollow([mate for mate in mates if mate])):
             self.refuse(UNNEEDED, hollow, gap.block, new)
             return
-        if taken := self.taken(new):
+        if taken := self.taken(new, gap.block):
             self.refuse(TAKEN, taken, gap.block, new)
             return
         if new:
@@ -94,7 +94,7 @@ class Replay(Edits):
         if base.text == new.text:
             return
         if mine is None:
-            if base.key != new.key and not self.is_there([new]):
+            if base.key != new.key and not self.is_there([new], base.block):
                 self.refuse(DELETED, None, base.block, [new])
             return
         merge_layout(base, mine, new)
