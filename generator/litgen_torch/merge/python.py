@@ -1,6 +1,7 @@
 """The structural merge of one Python file."""
 
 import ast
+import re
 from dataclasses import dataclass, replace
 
 import libcst as cst
@@ -16,6 +17,7 @@ from litgen_torch.merge.outcome import Merged, Refusal
 from litgen_torch.merge.replay import Replay
 from litgen_torch.merge.source import Source, Statement, parse
 from litgen_torch.merge.style import style_of
+from litgen_torch.merge.text import newline
 
 BOM = "\ufeff"  # some editors begin a file with it
 
@@ -33,7 +35,8 @@ class Task:
 
 def merge_python(base: str, mine: str, new: str, task: Task) -> Merged:
     """Carry the change from base to new into mine; where it refuses, the text is the owner's."""
-    base, own, new = (text.removeprefix(BOM) for text in (base, mine, new))
+    end, own = newline(mine), mine.removeprefix(BOM)
+    base, new = (re.sub("\r?\n", end, text.removeprefix(BOM)) for text in (base, new))
     merged = _merge(base, own, new, task)
     removes = any(refusal.reason == UNNEEDED for refusal in merged.refusals)
     if merged.refusals and not removes and _is_done(base, own, new, task):
