@@ -1,31 +1,35 @@
 """The files of a project: as copier writes them, sound, and nothing of what was not chosen."""
 
 import ast
+import itertools
 import re
 from pathlib import Path
 
 import black
 import pytest
-from projects import every_project, project_id
+from projects import every_project, paired_projects, project_id
 
-from litgen_torch.answers import with_defaults
+from litgen_torch.answers import Answers, with_defaults
 from litgen_torch.catalog import questions
 from litgen_torch.finish import LINE_LENGTH, finish
 from litgen_torch.render import Tree, render, templates_folder
+from litgen_torch.solve import Pair, gathered, pairs, possible
 
 PROJECTS = every_project()
 # Every choice, in combinations that vary: 7 shares no factor with the number of choices.
-SOME = PROJECTS[::7]
+SOME = PROJECTS[::7] + paired_projects()[::4]
 
 
-def rendered(answers: dict[str, str], name: str = "some-project") -> Tree:
+def rendered(answers: Answers, name: str = "some-project") -> Tree:
     return render({"project_name": name, **with_defaults(questions(), answers)})
 
 
-def copied(folder: Path, answers: dict[str, str]) -> Tree:
+def copied(folder: Path, answers: Answers) -> Tree:
     import copier
 
-    data = {"project_name": "some-project", **answers}
+    data = {"project_name": "some-project"}
+    # Copier keeps the order in which they are chosen; it must not matter.
+    data |= {k: v if isinstance(v, str) else [*reversed(v)] for k, v in answers.items()}
     copier.run_copy(str(templates_folder()), folder, data=data, defaults=True, quiet=True)
     return {
         file.relative_to(folder).as_posix(): file.read_bytes().decode()
@@ -35,27 +39,48 @@ def copied(folder: Path, answers: dict[str, str]) -> Tree:
 
 
 def test_some_projects_have_every_choice() -> None:
-    chosen = {pair for answers in SOME for pair in answers.items()}
-    assert chosen == {pair for answers in PROJECTS for pair in answers.items()}
+    chosen = {pair for answers in SOME for pair in pairs(answers)}
+    assert chosen == {pair for answers in PROJECTS for pair in pairs(answers)}
+
+
+def test_any_two_choices_meet_where_there_are_add_ons() -> None:
+    def cells(answers: Answers) -> set[Pair]:
+        absent = [
+            (question.name, f"no {choice.value}")
+            for question in questions()
+            for choice in (question.choices if question.many else ())
+            if choice.value not in answers[question.name]
+        ]
+        return {*pairs(answers), *absent}
+
+    members = [(q.name, c.value) for q in questions() if q.many for c in q.choices]
+    slots = [(q.name, c.value) for q in questions() if not q.many for c in q.choices]
+    off = [(name, f"no {value}") for name, value in members]
+    wanted = [*itertools.product(members, slots + off), *itertools.combinations(members, 2)]
+    wanted += [*itertools.product(off, slots)]
+    found = [cells(answers) for answers in PROJECTS]
+    for (name, one), (other_name, other) in wanted:
+        real = [(n, v) for n, v in ((name, one), (other_name, other)) if not v.startswith("no ")]
+        is_same = name == other_name and other == f"no {one}"
+        if not is_same and possible(questions(), gathered(questions(), real)):
+            assert any({(name, one), (other_name, other)} <= have for have in found)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # copier's own
 @pytest.mark.parametrize("answers", SOME[::2], ids=project_id)
-def test_copier_writes_the_same_files(answers: dict[str, str], tmp_path: Path) -> None:
+def test_copier_writes_the_same_files(answers: Answers, tmp_path: Path) -> None:
     assert copied(tmp_path / "project", answers) == rendered(answers)
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("answers", PROJECTS, ids=project_id)
-def test_copier_writes_the_same_files_for_every_project(
-    answers: dict[str, str], tmp_path: Path
-) -> None:
+def test_copier_writes_the_same_files_for_every_project(answers: Answers, tmp_path: Path) -> None:
     assert copied(tmp_path / "project", answers) == rendered(answers)
 
 
 @pytest.mark.parametrize("answers", PROJECTS, ids=project_id)
-def test_every_file_is_sound_and_finished(answers: dict[str, str]) -> None:
+def test_every_file_is_sound_and_finished(answers: Answers) -> None:
     tree = rendered(answers)
     assert finish(tree, "some-project") == tree
     for path, text in tree.items():
@@ -65,13 +90,13 @@ def test_every_file_is_sound_and_finished(answers: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("answers", SOME, ids=project_id)
-def test_black_has_nothing_to_change(answers: dict[str, str]) -> None:
+def test_black_has_nothing_to_change(answers: Answers) -> None:
     stable_under_black(rendered(answers))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("answers", PROJECTS, ids=project_id)
-def test_black_has_nothing_to_change_in_any_project(answers: dict[str, str]) -> None:
+def test_black_has_nothing_to_change_in_any_project(answers: Answers) -> None:
     stable_under_black(rendered(answers))
 
 
@@ -119,9 +144,9 @@ OWN_FILES = (
 
 
 @pytest.mark.parametrize("answers", PROJECTS, ids=project_id)
-def test_nothing_of_a_choice_that_was_not_made_is_there(answers: dict[str, str]) -> None:
+def test_nothing_of_a_choice_that_was_not_made_is_there(answers: Answers) -> None:
     tree = rendered(answers)
-    for value in answers.values():
+    for _, value in pairs(answers):
         for path in OWN_FILES if value in FOREIGN else ():
             found = re.search(FOREIGN[value], tree.get(path, ""))
             assert not found, f"{value}: {path}: {found}"
