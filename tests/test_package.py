@@ -38,7 +38,7 @@ def test_the_wheel_has_one_package_with_the_templates_in_it(wheel: Path) -> None
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.partition("/")[0] for name in names} == {
         "litgen_torch",
-        "litgen_torch-0.1.0.dist-info",
+        "litgen_torch-0.2.0.dist-info",
     }
     assert {
         "litgen_torch/_templates/copier.yml",

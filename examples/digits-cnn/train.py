@@ -21,8 +21,9 @@ from runtime.checkpoint import Checkpoints
 from runtime.config import load_config
 from runtime.data import TrainSampler, eval_batches, to_device, train_batches
 from runtime.log import Log, open_run
-from runtime.optim import clip_and_step, decay_groups, set_lr, warmup_cosine
+from runtime.optim import clip_and_step, decay_groups, set_lr
 from runtime.rng import seed_all
+from runtime.schedule import cosine
 from runtime.stop import Stop
 from runtime.tensors import save_weights
 
@@ -74,7 +75,7 @@ def main(config: Config) -> int:
 
     model.train()
     while step < config.steps:
-        lr = config.learning_rate * warmup_cosine(step, config.warmup, config.steps)
+        lr = config.learning_rate * cosine(step, config.warmup, config.steps)
         set_lr(optimizer, lr)
 
         step_loss = torch.zeros((), device=device)

@@ -35,7 +35,7 @@ def main(sample: Sample) -> None:
     newest = Checkpoints(run / "checkpoints").latest()
     if newest is None:
         raise UserError(f"no checkpoint in {run}", "train first: python train.py")
-    config = read_config(Config, run / "config.toml")
+    config = read_config(Config, run / "config.toml", strict=False)
     model = GPT(config, VOCABULARY)
     Checkpoints(run / "checkpoints").load(newest, model)
     model.eval()

@@ -29,8 +29,9 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from runtime.data import TrainSampler, to_device, train_batches
 from runtime.log import Log
-from runtime.optim import clip_and_step, decay_groups, set_lr, warmup_cosine
+from runtime.optim import clip_and_step, decay_groups, set_lr
 from runtime.rng import seed_all
+from runtime.schedule import cosine
 from runtime.stop import Stop
 
 BATCH, LR, WARMUP, DECAY, CLIP, LOG_EVERY = 64, 1e-3, 50, 0.05, 1.0, 10
@@ -109,7 +110,7 @@ def litgen(dataset: Points, steps: int, folder: Path) -> Iterator[None]:
     step = 0
     model.train()
     while step < steps:
-        lr = LR * warmup_cosine(step, WARMUP, steps)
+        lr = LR * cosine(step, WARMUP, steps)
         set_lr(optimizer, lr)
         yield
 

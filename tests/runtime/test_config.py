@@ -160,13 +160,31 @@ floats = st.floats(allow_nan=False)
 def test_what_is_saved_is_read_again(tmp_path_factory: pytest.TempPathFactory, config: Config):
     path = tmp_path_factory.getbasetemp() / "config.toml"
     save_config(config, path)
-    assert read_config(Config, path) == config
+    assert read_config(Config, path, strict=True) == config
     tomllib.loads(path.read_text(encoding="utf-8"))
 
 
 def test_nan_is_saved_too(tmp_path: Path) -> None:
     save_config(Config(learning_rate=math.nan), tmp_path / "c.toml")
-    assert math.isnan(read_config(Config, tmp_path / "c.toml").learning_rate)
+    assert math.isnan(read_config(Config, tmp_path / "c.toml", strict=True).learning_rate)
+
+
+def test_settings_that_are_no_more_are_left_out_if_asked_and_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text("steps = 5\nema-decay = 0.9\nwidth = 3\nlearning-rate = 1\n")
+    with pytest.raises(UserError, match="no setting 'ema-decay'"):
+        read_config(Config, file, strict=True)
+    assert capsys.readouterr().err == ""
+    assert read_config(Config, file, strict=False) == Config(steps=5, learning_rate=1.0)
+    assert [line.split()[-1] for line in capsys.readouterr().err.splitlines()] == [
+        "ema-decay",
+        "width",
+    ]
+    file.write_text("steps = 5\nname = 3\nx = 1\n")
+    with pytest.raises(UserError, match="'name' is 3"):
+        read_config(Config, file, strict=False)
 
 
 def test_the_command_line_beats_the_file_and_the_file_the_defaults(tmp_path: Path) -> None:
@@ -201,7 +219,7 @@ def test_a_mistake_in_a_file_names_the_file(
     assert exit.value.code == 2
     assert f"{file}: {message}" in error and error.count("\n") == 1
     with pytest.raises(UserError, match="a.toml"):
-        read_config(Config, file)
+        read_config(Config, file, strict=True)
 
 
 def test_a_file_that_is_not_there_is_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:

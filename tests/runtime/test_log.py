@@ -54,7 +54,7 @@ def test_settings_are_kept_once_they_are_known_to_fit_the_run() -> None:
     folder = open_run(Config())
     assert not list(folder.iterdir())
     new_log(folder).start(Config(), nn.Linear(2, 2), "cpu")
-    assert read_config(Config, folder / "config.toml") == Config()
+    assert read_config(Config, folder / "config.toml", strict=True) == Config()
 
 
 def test_a_fast_run_starts_in_an_empty_folder() -> None:

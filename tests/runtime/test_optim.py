@@ -8,7 +8,8 @@ from forked import forked
 from torch import nn
 
 from runtime import dist
-from runtime.optim import clip_and_step, decay_groups, set_lr, warmup_cosine
+from runtime.optim import clip_and_step, decay_groups, set_lr
+from runtime.schedule import cosine
 
 
 def test_matrices_decay_and_vectors_do_not():
@@ -21,15 +22,6 @@ def test_matrices_decay_and_vectors_do_not():
     assert len(plain["params"]) == 4
 
 
-def test_the_learning_rate_is_a_function_of_the_step():
-    factors = [warmup_cosine(step, warmup=4, steps=12) for step in range(13)]
-    assert factors[:5] == [0.25, 0.5, 0.75, 1.0, 1.0]
-    assert factors[8] == pytest.approx(0.1 + 0.9 / 2)
-    assert factors[12] == pytest.approx(0.1)
-    assert warmup_cosine(99, 4, 12) == pytest.approx(0.1)
-    assert warmup_cosine(0, 0, 10) == 1.0
-
-
 def trained(clip, fused, scaler=None, poison=()):
     """Weights, norms and learning rates of three steps; the gradients of the poisoned are NaN."""
     torch.manual_seed(0)
@@ -37,7 +29,7 @@ def trained(clip, fused, scaler=None, poison=()):
     optimizer = torch.optim.AdamW(model.parameters(), fused=fused)
     norms, rates = [], []
     for step in range(3):
-        set_lr(optimizer, 0.1 * warmup_cosine(step, 2, 3))
+        set_lr(optimizer, 0.1 * cosine(step, 2, 3))
         x = torch.randn(5, 4, generator=torch.Generator().manual_seed(step))
         loss = model(x * (math.nan if step in poison else 1)).square().sum()
         if scaler:

@@ -7,7 +7,8 @@ from torch import nn
 
 from runtime import dist, rng
 from runtime.checkpoint import Checkpoints
-from runtime.optim import clip_and_step, decay_groups, set_lr, warmup_cosine
+from runtime.optim import clip_and_step, decay_groups, set_lr
+from runtime.schedule import cosine
 from runtime.world import World
 
 
@@ -55,7 +56,7 @@ def train(folder, strategy, until, *, save_at=(), dropout=0.1, batch=8, width=8,
     if newest := saved.latest():
         step = saved.load(newest, model, optimizer)["step"]
     while step < until:
-        set_lr(optimizer, 1e-2 * warmup_cosine(step, 2, 20))
+        set_lr(optimizer, 1e-2 * cosine(step, 2, 20))
         x = torch.randn(batch, 6, generator=torch.Generator().manual_seed(step))
         mine = x[world.rank :: world.size]
         loss = model(mine).square().sum() * world.size / batch

@@ -62,10 +62,13 @@ def save_config(config: Any, path: Path) -> None:
     os.replace(draft, path)
 
 
-def read_config(cls: Callable[..., T], path: Path) -> T:
-    """The settings that `save_config` wrote; raises UserError if they do not fit the class."""
+def read_config(cls: Callable[..., T], path: Path, *, strict: bool) -> T:
+    """The settings that `save_config` wrote; raises UserError if they do not fit the class.
+
+    If not `strict`, settings that the class does not have are left out, and named on stderr.
+    """
     try:
-        return cls(**_read(cls, path))
+        return cls(**_read(cls, path, strict))
     except ValueError as error:
         raise UserError(str(error), f"put {path} right, or train another run: --name NEW") from None
 
@@ -96,11 +99,15 @@ def _pairs(argv: list[str], kinds: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield name, words.pop(0) if words else ""
 
 
-def _read(cls: Any, path: str | Path) -> dict[str, Any]:
+def _read(cls: Any, path: str | Path, strict: bool = True) -> dict[str, Any]:
     import tomllib  # takes as long as all the rest, and most runs read no file
 
     try:
         found = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        for key in () if strict else [*found]:
+            if key.replace("-", "_") not in kinds_of(cls):
+                sys.stderr.write(f"{path}: left out, there is no such setting: {dashed(key)}\n")
+                del found[key]
         return _typed(found.items(), kinds_of(cls))
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{path}: {getattr(error, 'strerror', error)}") from None
@@ -121,8 +128,7 @@ def _typed(pairs: Iterable[tuple[str, Any]], kinds: dict[str, Any]) -> dict[str,
         try:
             values[name] = _convert(value, kinds[name])
         except (ValueError, TypeError, LookupError, OverflowError):
-            wanted = describe(kinds[name])
-            raise ValueError(f"{shown!r} is {value!r}, expected {wanted}") from None
+            raise ValueError(f"{shown!r} is {value!r}, expected {describe(kinds[name])}") from None
     return values
 
 

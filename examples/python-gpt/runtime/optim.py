@@ -1,4 +1,4 @@
-"""Around `optimizer.step()`: who decays, how fast, how far."""
+"""Around `optimizer.step()`: who decays, at which rate, how far a step goes."""
 
 import math
 from collections.abc import Iterable
@@ -15,18 +15,6 @@ def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
         {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
     ]
-
-
-def warmup_cosine(step: int, warmup: int, steps: int, floor: float = 0.1) -> float:
-    """The learning rate's factor at a step: up in a line, down in half a cosine, to `floor`.
-
-    A function of the step alone: there is no scheduler to save, and a skipped step or another
-    number of processes cannot put it out of pace.
-    """
-    if step < warmup:
-        return (step + 1) / warmup
-    progress = min(1.0, (step - warmup) / max(1, steps - warmup))
-    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
