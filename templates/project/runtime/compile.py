@@ -1,23 +1,38 @@
-"""Time to start for time to train: torch.compile, block by block."""
+"""Blocks of a model, turned into code for this processor by torch.compile."""
 
+import os
+import shutil
+import sys
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
 
-# Compiled forms of one piece of code. Blocks of other widths, training, validation and the last,
-# smaller batch need one each; torch's own limit of 8 would leave the rest as it is.
-MOST_FORMS = 64
+from runtime.errors import UserError
+
+MOST_FORMS = 64  # of the code of a block, for all blocks of its class together
 
 
-def compile_blocks(blocks: Iterable[nn.Module]) -> None:
-    """Let each block be compiled in place, when it is first called; names of parameters stay.
+def compile_blocks(blocks: Iterable[nn.Module], **options: Any) -> None:
+    """Compile each block in place, with the options of torch.compile.
 
-    To be called after `checkpoint_activations`, so that the compiler sees what is computed twice,
-    and before the model is spread over processes. Blocks that are alike are compiled once, and FSDP
-    gathers the weights of each between two of them: in a whole model that would break the code up.
-    See https://docs.pytorch.org/tutorials/recipes/regional_compilation.html.
+    That happens at the first call, takes from seconds to minutes, and is kept for the next start;
+    equal blocks are compiled once. To be called after `checkpoint_activations`, so that the compiler
+    sees what is computed twice, and before the model is spread over processes, so that a block's
+    gradients travel while the next one's are computed. Names of parameters stay as they are.
+    TORCH_COMPILE_DISABLE=1 runs the blocks as they are written. Raises UserError where there is no
+    compiler. See https://docs.pytorch.org/tutorials/recipes/regional_compilation.html.
     """
+    usual = {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++")
+    compiler = os.environ.get("CXX", usual)
+    off = os.environ.get("TORCH_COMPILE_DISABLE") == "1"
+    if not (off or torch.cuda.is_available() or shutil.which(compiler)):
+        raise UserError(
+            f"torch.compile needs a C++ compiler, and there is no {compiler!r}",
+            "install one, or set TORCH_COMPILE_DISABLE=1",
+        )
+    # Other shapes, training and validation need code of their own; torch's limit of 8 is for one.
     torch.compiler.config.recompile_limit = MOST_FORMS
     for block in blocks:
-        block.compile()
+        block.compile(**options)
