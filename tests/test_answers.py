@@ -28,6 +28,7 @@ DEFAULTS = {
     "data": "digits",
     "strategy": "single",
     "precision": "fp32",
+    "logger": (),
     "feature": (),
 }
 

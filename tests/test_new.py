@@ -125,6 +125,10 @@ REFUSED = {
     "unknown choice": (["p", "--strategy", "fspd"], "did you mean fsdp?"),
     "unknown kind": (["p", "--with", "tokeniser=bpe"], "did you mean tokenizer?"),
     "unknown add-on": (["p", "--with", "feature=complie"], "did you mean compile?"),
+    "impossible add-on": (
+        ["p", "--model", "gpt", "--with", "feature=metrics"],
+        "the nearest that works: --task language-model --model gpt",
+    ),
     "impossible": (["p", "--model", "gpt", "--data", "digits"], "the nearest that works: --"),
     "not empty": (["full"], "new or empty"),
     "a file": (["full/file"], "new or empty"),
@@ -225,12 +229,16 @@ def test_list_shows_every_choice_and_what_it_needs(litgen: Run) -> None:
     assert [q["name"] for q in told if q["many"]] == [q.name for q in questions() if q.many]
     needs = {c["value"]: c["needs"] for question in told for c in question["choices"]}
     assert needs["gpt"] == ["task language-model"]
-    assert needs["ddp"] == []
+    assert needs["ddp"] == needs["ema"] == []
+    assert needs["metrics"] == ["task image-classification"]
     packages = {c["value"]: c["packages"] for question in told for c in question["choices"]}
     assert {value: brought for value, brought in packages.items() if brought} == {
         "digits": ["scikit-learn"],
         "folder": ["pillow"],
         "bpe": ["tokenizers"],
+        "tensorboard": ["tensorboard"],
+        "wandb": ["wandb"],
+        "metrics": ["torchmetrics"],
     }
 
 

@@ -1,6 +1,7 @@
 """The files of a project: as copier writes them, sound, and nothing of what was not chosen."""
 
 import ast
+import difflib
 import itertools
 import re
 from pathlib import Path
@@ -9,7 +10,7 @@ import black
 import pytest
 from projects import every_project, paired_projects, project_id
 
-from litgen_torch.answers import Answers, with_defaults
+from litgen_torch.answers import Answers, complete, with_choice, with_defaults
 from litgen_torch.catalog import questions
 from litgen_torch.finish import LINE_LENGTH, finish
 from litgen_torch.render import Tree, render, templates_folder
@@ -128,9 +129,21 @@ FOREIGN = {
     "cnn": r"class (ViT|GPT)\b|scaled_dot_product",
     "vit": r"class (CNN|GPT)\b|conv3x3|GroupNorm",
     "gpt": r"class (CNN|ViT)\b|[Cc]onv2d",
-    "digits": r"PIL|Image\b",
+    "digits": r"\bPIL\b|Image\b",
     "folder": r"sklearn|load_digits",
     "bytes": r"tokenizers\b",
+}
+# What only a project with this add-on has.
+ADDED = {
+    "tensorboard": r"(?i)tensorboard",
+    "wandb": r"(?i)wandb",
+    "ema": r"\b(?i:ema)\b|ema_",
+    "metrics": r"torchmetrics|val_metrics|metrics\.py",
+    "early-stopping": r"early_stopping|EarlyStopping|patience",
+    "activation-checkpointing": r"checkpoint_activations",
+    "profiler": r"(?i)profiler",
+    "schedule": r"wsd|schedule\(|config\.schedule|the schedule",
+    "compile": r"(?i)compile",
 }
 OWN_FILES = (
     "train.py",
@@ -150,8 +163,47 @@ def test_nothing_of_a_choice_that_was_not_made_is_there(answers: Answers) -> Non
         for path in OWN_FILES if value in FOREIGN else ():
             found = re.search(FOREIGN[value], tree.get(path, ""))
             assert not found, f"{value}: {path}: {found}"
+    for value, pattern in ADDED.items():
+        found = [path for path in (*OWN_FILES, "tests/test_training.py") if path in tree]
+        found = [path for path in found if re.search(pattern, tree[path])]
+        assert bool(found) is (value in answers["feature"] + answers["logger"]), (value, found)
+    assert ("metrics.py" in tree) == ("metrics" in answers["feature"])
+    for value in ADDED.keys() - {"metrics", "schedule"}:
+        module = {"tensorboard": "log_tensorboard", "wandb": "log_wandb"}.get(value, value)
+        path = f"runtime/{module.replace('-', '_')}.py"
+        assert (path in tree) is (value in answers["feature"] + answers["logger"])
     assert ("sample.py" in tree) == (answers["task"] == "language-model")
     assert ("runtime/dist.py" in tree) == (answers["strategy"] != "single")
+
+
+def test_every_add_on_has_its_folder_and_each_piece_its_place() -> None:
+    members = {c.value for q in questions() if q.many for c in q.choices}
+    assert members == ADDED.keys()
+    folder = templates_folder() / "add_ons"
+    assert {path.name for path in folder.iterdir()} == members
+    sources = [path.read_text() for path in templates_folder().rglob("*.jinja")]
+    for piece in folder.rglob("*.jinja"):
+        assert any(f'/{piece.stem}.jinja"' in source for source in sources), piece
+
+
+def test_the_order_in_which_add_ons_are_chosen_does_not_matter() -> None:
+    for answers in paired_projects():
+        turned = {k: v if isinstance(v, str) else v[::-1] for k, v in answers.items()}
+        assert rendered(turned) == rendered(answers)
+
+
+@pytest.mark.parametrize("added", ADDED)
+def test_an_add_on_is_a_few_lines_of_train_py(added: str) -> None:
+    kind = next(q.name for q in questions() for c in q.choices if c.value == added)
+    for strategy in ("single", "fsdp"):
+        plain = complete(questions(), {"strategy": strategy})
+        before, after = (
+            rendered(answers)["train.py"].splitlines()
+            for answers in (plain, with_choice(questions(), plain, kind, added))
+        )
+        diff = [*difflib.ndiff(before, after)]
+        assert 1 <= len([line for line in diff if line.startswith("+ ")]) <= 9
+        assert len([line for line in diff if line.startswith("- ")]) <= 2
 
 
 def test_the_library_is_copied_byte_for_byte() -> None:
