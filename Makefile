@@ -32,6 +32,7 @@ matrix: .venv/.ready
 
 storm: .venv/.ready
 	KILLS=60 $(BIN)/python -m pytest -n 2 tests/runtime/test_checkpoint.py -k killed
+	KILLS=all $(BIN)/python -m pytest -n 2 tests/test_transaction.py
 
 benchmark: .venv/.ready
 	$(BIN)/python tests/benchmarks/startup.py

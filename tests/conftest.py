@@ -6,8 +6,12 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from projects import LITGEN, Run
+
+hypothesis.settings.register_profile("litgen", deadline=None)  # no test of ours depends on time
+hypothesis.settings.load_profile("litgen")
 
 
 @pytest.fixture(autouse=True)

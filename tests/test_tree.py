@@ -149,8 +149,8 @@ def test_killed_at_any_instant_nothing_half_written_passes_for_a_project(
 
 
 @contextlib.contextmanager
-def small_disk(folder: Path) -> Iterator[None]:
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(folder)]
+def small_disk(folder: Path, size: str = "64k") -> Iterator[None]:
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)]
     if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("a small disk can only be mounted by root, and not in every container")
     try:

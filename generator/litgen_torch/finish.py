@@ -24,3 +24,10 @@ def finish(tree: Tree, name: str) -> Tree:
                 text = black.format_str(text, mode=black.Mode(line_length=LINE_LENGTH))
         finished[path] = text
     return finished
+
+
+def layout(code: str, width: int) -> str:
+    """A piece of Python as black lays it out in lines of this width."""
+    import black
+
+    return black.format_str(code, mode=black.Mode(line_length=width))

@@ -1,25 +1,21 @@
-"""Trees of files, to the disk: all of a tree or nothing. The only module that writes."""
+"""A new project to the disk: all of it or nothing. Changes to one that is there: transaction.py."""
 
 import contextlib
-import fcntl
-import os
 import secrets
 import shutil
-import signal
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
+from litgen_torch.disk import PART, alone_in, errors_for_people, sync, too_late_to_interrupt
 from litgen_torch.errors import LitgenError
 from litgen_torch.render import Tree
 
-PART = ".litgen-part-"  # being written; worth nothing if the writer was killed
 WHOLE = ".litgen-whole"  # complete and on disk, in the folder whose entries it will become
+OR_ELSE = "or choose another folder"
 
 
 def check_target(folder: Path) -> None:
     """Raise LitgenError unless the folder is new or empty, but for what a killed litgen left."""
-    with _errors_for_people(folder):
+    with errors_for_people(folder, OR_ELSE):
         if folder.is_dir():
             names = [entry.name for entry in folder.iterdir()]
             if WHOLE not in names and not all(name.startswith(PART) for name in names):
@@ -36,16 +32,16 @@ def create(folder: Path, tree: Tree) -> None:
     once all are on disk. Killed between two of these renames, the next call moves the rest.
     """
     with (
-        _errors_for_people(folder),
+        errors_for_people(folder, OR_ELSE),
         contextlib.ExitStack() as lock,
         contextlib.ExitStack() as undo,
     ):
         if folder.is_dir():
-            lock.enter_context(_alone_in(folder))
+            lock.enter_context(alone_in(folder))
             check_target(folder)
             _go_on_after_a_kill(folder)
             staged = _stage(folder, PART, tree, undo)
-            _too_late_to_interrupt()
+            too_late_to_interrupt()
             staged.rename(folder / WHOLE)
             undo.callback(shutil.rmtree, folder / WHOLE, ignore_errors=True)
             for entry in (folder / WHOLE).iterdir():
@@ -53,24 +49,13 @@ def create(folder: Path, tree: Tree) -> None:
             _move_up(folder)
         else:
             _make_parents(folder.parent, undo)
-            lock.enter_context(_alone_in(folder.parent))
+            lock.enter_context(alone_in(folder.parent))
             check_target(folder)
             staged = _stage(folder.parent, f".{folder.name}{PART}", tree, undo)
-            _too_late_to_interrupt()
+            too_late_to_interrupt()
             staged.rename(folder)
-            _sync(folder.parent)
+            sync(folder.parent)
         undo.pop_all()
-
-
-@contextlib.contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """One litgen at a time: the next waits here. A killed one lets go by itself."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _go_on_after_a_kill(folder: Path) -> None:
@@ -95,7 +80,7 @@ def _stage(parent: Path, prefix: str, tree: Tree, undo: contextlib.ExitStack) ->
     for file, text in files.items():
         file.write_bytes(text.encode())
     for path in (*files, *folders):  # after all is written: twice as fast as one by one
-        _sync(path)
+        sync(path)
     return folder
 
 
@@ -104,13 +89,7 @@ def _move_up(folder: Path) -> None:
     for entry in sorted((folder / WHOLE).iterdir(), key=lambda entry: entry.name == ".litgen"):
         entry.rename(folder / entry.name)
     (folder / WHOLE).rmdir()
-    _sync(folder)
-
-
-def _too_late_to_interrupt() -> None:
-    """Ignore Ctrl-C from here on: all is on disk, and litgen ends with this command."""
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sync(folder)
 
 
 def _make_parents(folder: Path, undo: contextlib.ExitStack) -> None:
@@ -130,22 +109,3 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-@contextlib.contextmanager
-def _errors_for_people(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise LitgenError(
-            f"{folder} cannot be written: {error.strerror or error}",
-            "make room or give write access, or choose another folder",
-        ) from error

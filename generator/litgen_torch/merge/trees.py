@@ -1,6 +1,7 @@
 """Merging whole projects: what becomes of each file, and which merge it needs."""
 
 from collections.abc import Collection
+from dataclasses import dataclass, field
 
 from litgen_torch.merge.outcome import Merge, Merged, Refusal
 from litgen_torch.render import Tree
@@ -24,32 +25,111 @@ def merge(
     places in `accept` his version stays. With `markers`, refused places hold both versions between
     git's markers; otherwise they hold his.
     """
-    tree, refusals, kept = dict(mine), list[Refusal](), list[str]()
+    work = _Work(dict(mine), mine.get("pyproject.toml", ""), leave, accept, markers)
+    base, new = _follow_moves(base, mine, new, work)
     for path in sorted(base.keys() | new.keys()):
-        before, here, there = base.get(path), mine.get(path), new.get(path)
-        lines = frozenset(line for file, line in accept if file == path)
+        work.carry(path, base.get(path), new.get(path))
+    work.check_imports(mine)
+    tree = dict(sorted(work.tree.items()))
+    return Merge(tree, tuple(work.refusals), tuple(work.kept), work.renames)
+
+
+@dataclass
+class _Work:
+    """The tree as it becomes, and what is said of it."""
+
+    tree: Tree
+    pyproject: str
+    leave: Collection[str]
+    accept: Places
+    markers: bool
+    refusals: list[Refusal] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    renames: dict[str, str] = field(default_factory=dict)
+    gone: list[tuple[str, str, str]] = field(default_factory=list)  # moved by him, then deleted
+
+    def check_imports(self, mine: Tree) -> None:
+        """Drop imports of what is gone, and refuse where one would find nothing any more."""
+        if self.refusals or self.tree == mine:
+            return
+        from litgen_torch.merge.moves import broken_imports, without_import
+
+        for path, place, name in self.gone:
+            self.tree[path] = without_import(self.tree[path], place, [name])
+        for path, module, name in sorted(broken_imports(self.tree) - broken_imports(mine)):
+            reason = f"{module}.{name}, which this file imports, would not be there any more"
+            self.refuse(Refusal(path, 1, "", reason, f"from {module} import {name}", ""))
+
+    def carry(self, path: str, before: str | None, there: str | None) -> None:
+        """Carry what the template did to a file into the owner's."""
+        here = self.tree.get(path)
         if before == there or here == there:
-            continue  # the template changed nothing here, or the owner did the same
+            return  # the template changed nothing here, or the owner did the same
         if there is None:
-            if here == before:
-                del tree[path]
+            if here is None or _is_unedited(path, before, here):
+                self.tree.pop(path, None)
             elif here is not None:
-                kept.append(f"{path}: not needed any more, but you edited it")
+                self.kept.append(f"{path}: not needed any more, but you edited it")
         elif here == before:
-            tree[path] = there
-        elif path in leave or _is_prose(path) and here is None:
-            kept.append(f"{path}: yours, although the template changed it")
+            self.tree[path] = there
+        elif path in self.leave or (here is None and _is_prose(path)):
+            self.kept.append(f"{path}: yours, although the template changed it")
         elif here is None:
-            if 0 not in lines:
-                refusals.append(Refusal(path, 0, "", "you deleted this file", "", there))
+            self.refuse(Refusal(path, 0, "", "you deleted this file", "", there))
         elif before is None:
-            if not lines:
-                refusals.append(Refusal(path, 1, "", "you have a file of this name", here, there))
+            self.refuse(Refusal(path, 1, "", "you have a file of this name", here, there))
         else:
-            merged = _merge_file(before, here, there, path, lines, markers)
-            tree[path] = merged.text
-            refusals += merged.refusals
-    return Merge(dict(sorted(tree.items())), tuple(refusals), tuple(kept))
+            self.merge(path, before, there)
+
+    def refuse(self, refusal: Refusal) -> None:
+        if (refusal.path, refusal.line) not in self.accept:
+            self.refusals.append(refusal)
+
+    def merge(self, path: str, base: str, new: str, *, is_part: bool = False) -> None:
+        """Merge one file that both changed."""
+        accept = frozenset(line for file, line in self.accept if file == path)
+        merged = _merge_file(base, self.tree[path], new, path, accept, self, is_part)
+        self.tree[path] = merged.text
+        if path.endswith(".md"):  # text for people is no reason to stop
+            self.kept += [
+                f"{path}:{r.line}: yours, although the template changed it" for r in merged.refusals
+            ]
+        else:
+            self.refusals += merged.refusals
+        self.renames |= merged.renames
+
+
+def _follow_moves(base: Tree, mine: Tree, new: Tree, work: _Work) -> tuple[Tree, Tree]:
+    """Merge what the owner moved where he has it now; returns base and new without it."""
+    from litgen_torch.merge.moves import defined_in, moved_definitions, moved_file, only, without
+
+    base, new = dict(base), dict(new)
+    for path in [p for p in base if p not in mine and base[p] != new.get(p) and p.endswith(".py")]:
+        if place := moved_file(path, base, mine):
+            work.merge(place, base.pop(path), new.pop(path, ""))
+    changed = {path for path in base if base[path] != new.get(path)}
+    for (path, place), names in moved_definitions(base, mine).items():
+        if path in changed and path in new:
+            try:
+                parts = [(only(t[path], names), without(t[path], names)) for t in (base, new)]
+            except (SyntaxError, ValueError):
+                continue
+            work.merge(place, parts[0][0], parts[1][0], is_part=True)
+            base[path], new[path] = parts[0][1], parts[1][1]
+            if not work.tree[place].strip():
+                del work.tree[place]  # all that was in it is not needed any more
+            gone = set(names) - defined_in(parts[1][0])
+            work.gone += [(path, place, name) for name in sorted(gone)]
+    return base, new
+
+
+def _is_unedited(path: str, before: str | None, here: str) -> bool:
+    """Whether the owner at most laid the file out anew."""
+    if here == before or before is None or not path.endswith(".py"):
+        return here == before
+    from litgen_torch.merge.check import means_the_same
+
+    return means_the_same(before, here)
 
 
 def _is_prose(path: str) -> bool:
@@ -57,8 +137,18 @@ def _is_prose(path: str) -> bool:
 
 
 def _merge_file(
-    base: str, mine: str, new: str, path: str, accept: frozenset[int], markers: bool
+    base: str, mine: str, new: str, path: str, accept: frozenset[int], work: _Work, is_part: bool
 ) -> Merged:
+    if path.endswith(".py"):
+        from litgen_torch.merge.python import Task, merge_python
+
+        task = Task(path, accept, work.markers, work.pyproject, is_part)
+        return merge_python(base, mine, new, task)
+    if path.endswith(".toml"):
+        from litgen_torch.merge.toml import merge_toml
+
+        return merge_toml(base, mine, new, path=path, accept=accept, markers=work.markers)
     from litgen_torch.merge.text import merge_text
 
+    markers = work.markers and not path.endswith(".md")
     return merge_text(base, mine, new, path=path, accept=accept, markers=markers)

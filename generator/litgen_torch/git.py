@@ -1,0 +1,45 @@
+"""What git knows of a project's files; a project needs no git."""
+
+import os
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+from litgen_torch.errors import LitgenError
+from litgen_torch.places import place
+
+
+def uncommitted(folder: Path, paths: Iterable[str]) -> list[str]:
+    """Those of the paths whose last changes git could not bring back, in the order given.
+
+    Files that git does not track, or ignores, are not among them: git has no version of them that
+    they could differ from, as in a project without git.
+    """
+    root = Path(os.path.realpath(folder))
+    if not any((parent / ".git").exists() for parent in (root, *root.parents)):
+        return []
+    # git does not look behind links, so it is asked for what they lead to.
+    real = {path: place(folder, path).relative_to(root).as_posix() for path in paths}
+    changed = _changed(root, sorted(set(real.values()))) if real else set()
+    return [path for path in real if real[path] in changed]
+
+
+def _changed(root: Path, paths: list[str]) -> set[str]:
+    prefix = _git(root, "rev-parse", "--show-prefix").removesuffix("\n")
+    options = ["--porcelain", "-z", "--no-renames", "--untracked-files=no"]
+    lines = _git(root, "status", *options, "--", *paths).split("\0")
+    return {line[3:].removeprefix(prefix) for line in lines if line}
+
+
+def _git(root: Path, *words: str) -> str:
+    # A hook that calls litgen has GIT_DIR and the like in its environment, which are not meant.
+    settings = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    settings |= {"GIT_LITERAL_PATHSPECS": "1", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+    try:
+        done = subprocess.run(["git", *words], cwd=root, env=settings, capture_output=True)
+    except OSError:
+        return ""  # no git: nothing is tracked, as far as anybody here can tell
+    if done.returncode:
+        said = os.fsdecode(done.stderr).partition("\n")[0].removeprefix("fatal: ")
+        raise LitgenError(f"git cannot say what is committed: {said}", "git status")
+    return os.fsdecode(done.stdout)

@@ -1,0 +1,147 @@
+"""Three-way merge of what stands around a statement: comments and blank lines.
+
+The owner's comments always stay. Where only the template changed a comment, its change arrives.
+"""
+
+import io
+import textwrap
+import tokenize
+from collections import Counter
+from typing import Any
+
+import libcst as cst
+
+from litgen_torch.merge.source import Source, Statement
+
+
+def merge_layout(base: Statement, mine: Statement, new: Statement) -> None:
+    """Carry changed comments and blank lines above and behind a statement into the owner's."""
+    before, here, there = (above(statement) for statement in (base, mine, new))
+    lines = _merge_lines(before, here, there)
+    if _words(lines) != _words(here):
+        set_above(mine, lines)
+    if _behind(base) != _behind(new) and _behind(mine) == _behind(base):
+        _set_behind(mine, new)
+
+
+def merge_header(base: Source, mine: Source, new: Source) -> None:
+    """The same for the comments at the top of a file."""
+    before, here, there = (source.root.node.header for source in (base, mine, new))
+    lines = _merge_lines(list(before), list(here), list(there))
+    if _words(lines) != _words(here):
+        mine.root.node = mine.root.node.with_changes(header=lines)
+
+
+def keep_comments(gone: Statement, put: Statement, base: Statement) -> None:
+    """Put the owner's comments, which a statement that goes away has, above the one that comes."""
+    known = Counter(comments(put.text) + _words(above(put)))
+    own = [text for text in own_comments(gone, base) if not _take(known, text)]
+    if own:
+        set_above(put, [*above(put), *map(_line, own)])
+
+
+def keep_comments_at_end(gone: Statement, base: Statement) -> None:
+    """Leave the owner's comments at the end of the block whose last statement goes away."""
+    own = [_line(text) for text in own_comments(gone, base)]
+    block = gone.block
+    if own and block.owner is None:
+        block.node = block.node.with_changes(footer=[*own, *block.node.footer])
+    elif own and isinstance(block.node.body, cst.IndentedBlock):
+        body = block.node.body
+        block.node = block.node.with_changes(body=body.with_changes(footer=[*own, *body.footer]))
+
+
+def own_comments(mine: Statement, base: Statement) -> list[str]:
+    """Comments above, in and behind a statement that the template did not write."""
+    known = Counter(comments(base.text))
+    return [text for text in comments(mine.text) if not _take(known, text)]
+
+
+def inner_comments(mine: Statement, base: Statement) -> list[str]:
+    """The owner's comments inside a statement, neither above nor behind it."""
+    outside = Counter([*_words(above(mine)), _behind(mine)])
+    return [text for text in own_comments(mine, base) if not _take(outside, text)]
+
+
+def keep_end(mine: Statement, put: Statement, base: Statement) -> None:
+    """Keep the owner's comment behind a statement behind the one that takes its place."""
+    if not mine.blocks and _behind(mine) and _behind(mine) != _behind(base):
+        put.node = put.node.with_changes(trailing_whitespace=_end(mine))
+        put.text += _behind(mine)  # known from here on
+
+
+def _line(text: str) -> cst.EmptyLine:
+    return cst.EmptyLine(comment=cst.Comment(text))
+
+
+def keep_comments_above(gone: Statement, put: Statement, base: Statement) -> None:
+    """Put the owner's lines above a head that goes away above what stays of its block."""
+    known = Counter(_words(above(base)))
+    own = [line for line in above(gone) if not (line.comment and _take(known, line.comment.value))]
+    set_above(put, [*own, *above(put)])
+
+
+def comments(text: str) -> list[str]:
+    """All comments in some lines of Python."""
+    if "#" not in text:
+        return []
+    tokens = tokenize.generate_tokens(io.StringIO(textwrap.dedent(text)).readline)
+    return [token.string.rstrip() for token in tokens if token.type == tokenize.COMMENT]
+
+
+def above(statement: Statement) -> list[Any]:
+    """The lines above a statement that belong to it."""
+    return list(getattr(statement.node, "leading_lines", ()))
+
+
+def set_above(statement: Statement, lines: list[Any]) -> None:
+    statement.node = statement.node.with_changes(leading_lines=lines)
+    if statement.blocks:
+        statement.blocks[0].node = statement.node
+    statement.changed = True
+
+
+def _take(counts: Counter[str], text: str) -> bool:
+    counts[text] -= 1
+    return counts[text] >= 0
+
+
+def _words(lines: list[Any]) -> list[str]:
+    return [line.comment.value if line.comment else "" for line in lines]
+
+
+def _merge_lines(base: list[Any], mine: list[Any], new: list[Any]) -> list[Any]:
+    before, here, there = map(_words, (base, mine, new))
+    if before == there:
+        return mine
+    if here == before:
+        return new
+    gone = Counter(filter(None, before)) - Counter(there)
+    kept = [line for line, text in zip(mine, here, strict=True) if not (text and _take(gone, text))]
+    added = Counter(filter(None, there)) - Counter(before) - Counter(here)
+    return kept + [
+        line for line, text in zip(new, there, strict=True) if text and _take(added, text)
+    ]
+
+
+def _behind(statement: Statement) -> str:
+    where = _end(statement)
+    return where.comment.value if where is not None and where.comment else ""
+
+
+def _end(statement: Statement) -> Any:
+    """The end of the statement's line, or of its first line where a block follows."""
+    if statement.blocks:
+        return getattr(getattr(statement.blocks[0].node, "body", None), "header", None)
+    return getattr(statement.node, "trailing_whitespace", None)  # a match statement has none
+
+
+def _set_behind(mine: Statement, new: Statement) -> None:
+    end = _end(new)
+    if not mine.blocks:
+        mine.node = mine.node.with_changes(trailing_whitespace=end)
+    elif isinstance(mine.blocks[0].node.body, cst.IndentedBlock):
+        block = mine.blocks[0]
+        block.node = block.node.with_changes(body=block.node.body.with_changes(header=end))
+        mine.node = block.node
+    mine.changed = True

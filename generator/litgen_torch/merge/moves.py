@@ -1,0 +1,128 @@
+"""Definitions, and whole files, that the owner moved to other files of the project."""
+
+import ast
+from collections import Counter
+from functools import lru_cache
+
+from litgen_torch.merge.imports import imports_of, remove_import
+from litgen_torch.merge.source import Source, Statement, parse
+from litgen_torch.render import Tree
+
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+Moves = dict[tuple[str, str], list[str]]  # from one file to another: the names
+
+
+def moved_definitions(base: Tree, mine: Tree) -> Moves:
+    """Functions and classes that stood at the top of one file and do so in another now."""
+    here = {path: defined_in(text) for path, text in mine.items() if path.endswith(".py")}
+    there = {path: defined_in(text) for path, text in base.items() if path in here}
+    moves: Moves = {}
+    for path, names in there.items():
+        for name in sorted(names - here[path]):
+            found = [p for p, own in here.items() if name in own and name not in there.get(p, ())]
+            if len(found) == 1:
+                moves.setdefault((path, found[0]), []).append(name)
+    return moves
+
+
+def moved_file(path: str, base: Tree, mine: Tree) -> str | None:
+    """Where the owner has the file now: the one file of his own that holds its definitions."""
+    names = defined_in(base[path])
+    others = [p for p in mine if p.endswith(".py") and p not in base]
+    shared = Counter({p: len(names & defined_in(mine[p])) for p in others})
+    best = [p for p, count in shared.items() if 2 * count > len(names)]
+    return best[0] if len(best) == 1 else None
+
+
+def without(text: str, names: list[str]) -> str:
+    """The file without these definitions, and without the imports that only they used."""
+    source = parse(text)
+    used = _used(source.root.statements)
+    _keep(source, [s for s in source.root.statements if _name(s) not in names])
+    return _without_unused(source, used)
+
+
+def only(text: str, names: list[str]) -> str:
+    """These definitions of a file, and the imports that they use."""
+    source = parse(text)
+    used = {item.binds for s in source.root.statements for item in imports_of(s)}
+    _keep(source, [s for s in source.root.statements if imports_of(s) or _name(s) in names])
+    return _without_unused(source, used)
+
+
+def without_import(text: str, place: str, names: list[str]) -> str:
+    """The file without its imports of these names from another file, if it does not use them."""
+    module = place.removesuffix(".py").replace("/", ".")
+    source = parse(text)
+    used = _used([s for s in source.root.statements if not imports_of(s)])
+    for statement in list(source.root.statements):
+        for item in imports_of(statement):
+            if item.module == module and item.name in names and item.binds not in used:
+                remove_import(item, source.root, [])
+    return source.code
+
+
+def broken_imports(tree: Tree) -> set[tuple[str, str, str]]:
+    """File, module and name of imports from files of the project that do not have the name."""
+    files = {
+        path.removesuffix(".py").replace("/", "."): path for path in tree if path[-3:] == ".py"
+    }
+    found = set()
+    for path in files.values():
+        for node in _imports(tree[path]):
+            if node.module in files:
+                have = _bound(tree[files[node.module]])
+                names = {alias.name for alias in node.names} - {"*"}
+                found |= {(path, node.module, name) for name in names - have if have}
+    return found
+
+
+def _imports(text: str) -> list[ast.ImportFrom]:
+    if "import" not in text:
+        return []
+    return [node for node in ast.walk(_parsed(text)) if isinstance(node, ast.ImportFrom)]
+
+
+@lru_cache(256)
+def _bound(text: str) -> frozenset[str]:
+    """All names that are set anywhere in a file."""
+    nodes = [*ast.walk(_parsed(text))]
+    names = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    names |= {n.asname or n.name for n in nodes if isinstance(n, ast.alias)}
+    return frozenset(names | {n.name for n in nodes if isinstance(n, Definition)})
+
+
+@lru_cache(256)
+def _parsed(text: str) -> ast.Module:
+    try:
+        return ast.parse(text.removeprefix("\ufeff"))
+    except (SyntaxError, ValueError):
+        return ast.Module([], [])
+
+
+def _without_unused(source: Source, candidates: set[str]) -> str:
+    used = _used([s for s in source.root.statements if not imports_of(s)])
+    for statement in list(source.root.statements):
+        for item in imports_of(statement):
+            if item.binds in candidates - used:
+                remove_import(item, source.root, [])
+    return source.code
+
+
+def _keep(source: Source, statements: list[Statement]) -> None:
+    source.root.statements = statements
+    source.root.adopt()
+
+
+def _used(statements: list[Statement]) -> set[str]:
+    nodes = [node for s in statements for node in ast.walk(s.tree)]
+    return {node.id for node in nodes if isinstance(node, ast.Name)}
+
+
+def _name(statement: Statement) -> str:
+    return getattr(statement.tree, "name", "")
+
+
+def defined_in(text: str) -> set[str]:
+    """Functions and classes at the top of a file; none where it does not parse."""
+    return {node.name for node in _parsed(text).body if isinstance(node, Definition)}

@@ -1,0 +1,287 @@
+"""The owner's names: what he renamed, consistently, since the template wrote it.
+
+Base and new are written with his names before anything is compared, so that a renamed variable is
+no difference, and what the template adds uses his name too.
+"""
+
+import ast
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+import libcst as cst
+
+from litgen_torch.merge.meaning import BODIES, SILENT
+
+Renames = dict[str, dict[str, str]]  # function, or "" for the whole file: old name to new
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@dataclass(frozen=True)
+class Named:
+    """Who renamed what: the owner's names go into base and new, the template's into the others."""
+
+    owner: Renames
+    template: Renames
+    problems: tuple[str, ...]
+
+
+def find_names(base: ast.Module, mine: ast.Module, new: ast.Module) -> Named:
+    """What the owner and the template renamed, and where these do not go together."""
+    ours, theirs = find_renames(base, mine), find_renames(base, new)
+    problems, fresh = [], Renames()
+    for scope, names in ours.items():
+        taken = _in_scope(new, scope) - _in_scope(base, scope)
+        for old, name in names.items():
+            other = theirs.get(scope, {}).get(old, name if name not in taken else "")
+            if other != name:
+                meant = f"{other!r} now" if other else f"not what the template calls {name!r}"
+                problems.append(f"you call {old!r} {name!r}, and it is {meant}")
+    for scope, names in find_renames(base, new, everywhere=True).items():
+        taken = _in_scope(mine, ours.get("", {}).get(scope, scope))
+        own = {old: name for old, name in names.items() if old not in ours.get(scope, {})}
+        for old, name in own.items():
+            if name in taken:
+                problems.append(f"the template calls {old!r} {name!r} now, a name of yours")
+        if own:
+            fresh[scope] = own
+    return Named(ours, fresh, tuple(problems))
+
+
+def joined(one: Renames, other: Renames) -> Renames:
+    """Both."""
+    return {scope: one.get(scope, {}) | other.get(scope, {}) for scope in one | other}
+
+
+def find_renames(base: ast.Module, other: ast.Module, *, everywhere: bool = False) -> Renames:
+    """The names of base that are others in the other version, by the function that they live in.
+
+    With `everywhere` only those whose every place is the same place there, but for the name.
+    """
+    found: Renames = {}
+    imported = _imports(other)
+    top = _renamed(base, other, _bound_at_top(base) - imported, everywhere=everywhere)
+    top = {old: name for old, name in top.items() if name not in imported} | _aliases(base, other)
+    if top:
+        found[""] = top
+    others = _functions(other)
+    for name, before in _functions(base).items():
+        now = others.get(top.get(name, name))
+        if now and (local := _renamed(before, now, _bound_in(before), everywhere=everywhere)):
+            found[name] = local
+    return found
+
+
+def _aliases(base: ast.Module, mine: ast.Module) -> dict[str, str]:
+    """Imports that have another name there: `import x as y`."""
+    before, now = _imported(base), _imported(mine)
+    pairs = {before[what]: now[what] for what in before.keys() & now.keys()}
+    used = set(_names(mine))
+    return {old: name for old, name in pairs.items() if old != name and old not in used}
+
+
+def _imported(tree: ast.Module) -> dict[tuple[str, str], str]:
+    """Modules and names that a file imports: what they are called in it."""
+    found: dict[tuple[str, str], str] = {}
+    for node in tree.body:
+        if isinstance(node, ast.Import):
+            found |= {(a.name, ""): a.asname or a.name for a in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            found |= {(module, a.name): a.asname or a.name for a in node.names}
+    return {what: name for what, name in found.items() if "." not in name}
+
+
+def _in_scope(tree: ast.Module, scope: str) -> set[str]:
+    """The names in a function, or in the whole file."""
+    function = _functions(tree).get(scope) if scope else tree
+    return set(_names(function)) if function else set()
+
+
+def rename(module: cst.Module, renames: Renames) -> cst.Module:
+    """The file with these names."""
+    if not renames:
+        return module
+    renamed = module.visit(_Renamer(renames))
+    assert isinstance(renamed, cst.Module)
+    return renamed
+
+
+def _renamed(
+    before: ast.AST, now: ast.AST, candidates: set[str], *, everywhere: bool
+) -> dict[str, str]:
+    """Candidates that are gone, where in all equal places one and the same new name stands."""
+    old, fresh = Counter(_names(before)), set(_names(now))
+    gone = {name for name in candidates - {"_"} if name not in fresh}
+    if not gone:
+        return {}
+    seen: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for one, other in _matching(before, now):
+        for a, b in zip(_names(one), _names(other), strict=True):
+            seen[a][b] += 1
+    found = {name: next(iter(seen[name])) for name in gone if len(seen[name]) == 1}
+    known = old.keys() | {"_"}
+    times = Counter(found.values())
+    return {
+        name: other
+        for name, other in found.items()
+        if other not in known
+        and times[other] == 1
+        and (not everywhere or seen[name].total() == old[name])
+    }
+
+
+def _matching(before: ast.AST, now: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:
+    """Statements, and heads of compound ones, that are alike but for their names; in order."""
+    old, fresh = [*_pieces(before)], [*_pieces(now)]
+    shapes = [_shape(piece) for piece in old], [_shape(piece) for piece in fresh]
+    matcher = SequenceMatcher(None, shapes[0], shapes[1], autojunk=False)
+    for i, j, size in matcher.get_matching_blocks():
+        yield from zip(old[i : i + size], fresh[j : j + size], strict=True)
+
+
+def _pieces(tree: ast.AST) -> Iterator[ast.AST]:
+    for node in _statements(tree):
+        fields = {n: getattr(node, n) for n in node._fields if n not in BODIES}
+        if len(fields) == len(node._fields):
+            yield node
+        else:
+            head = ast.List(_flat([*fields.values()]))  # type: ignore[arg-type]
+            head.name = getattr(node, "name", None)  # type: ignore[attr-defined]
+            yield head
+
+
+def _flat(values: Sequence[object]) -> list[ast.AST]:
+    lists = [value if isinstance(value, list) else [value] for value in values]
+    return [node for some in lists for node in some if isinstance(node, ast.AST)]
+
+
+def _statements(tree: ast.AST) -> Iterator[ast.AST]:
+    yield tree
+    for name in ("body", "handlers", "orelse", "finalbody"):
+        inside = getattr(tree, name, [])
+        for node in inside if isinstance(inside, list) else []:
+            yield from _statements(node)
+
+
+def _shape(node: object) -> str:
+    """The meaning with every name blanked."""
+    if isinstance(node, list):
+        return f"[{','.join(map(_shape, node))}]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    hidden = {ast.Name: "id", ast.arg: "arg", ast.FunctionDef: "name", ast.ClassDef: "name"}
+    names = [n for n in node._fields if n not in SILENT and n != hidden.get(type(node))]
+    return f"({type(node).__name__} {' '.join(_shape(getattr(node, n, None)) for n in names)})"
+
+
+def _names(tree: ast.AST) -> list[str]:
+    """Every name in a tree, in order: variables, parameters, what functions are called."""
+    found = []
+    stack = [tree]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, ast.Name):
+            found.append(node.id)
+        elif isinstance(node, ast.arg):
+            found.append(node.arg)
+        elif isinstance(node, ast.alias):
+            found.append(node.asname or node.name)
+        elif isinstance(name := getattr(node, "name", None), str):
+            found.append(name)
+        stack += reversed([*ast.iter_child_nodes(node)])
+    return found
+
+
+def _functions(tree: ast.Module) -> dict[str, Function]:
+    """Functions at the top of a file, and methods as `Class.method`."""
+    found = {node.name: node for node in tree.body if isinstance(node, Function)}
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    methods = {f"{c.name}.{f.name}": f for c in classes for f in c.body if isinstance(f, Function)}
+    return found | methods
+
+
+def _bound_at_top(tree: ast.Module) -> set[str]:
+    """Functions, classes and variables of a file."""
+    names = {s.name for s in tree.body if isinstance(s, (Function, ast.ClassDef))}
+    assigned = [s for s in tree.body if isinstance(s, (ast.Assign, ast.AnnAssign))]
+    return names.union(*map(_stored, assigned))
+
+
+def _bound_in(function: Function) -> set[str]:
+    return _stored(function) | {n.arg for n in ast.walk(function) if isinstance(n, ast.arg)}
+
+
+def _stored(tree: ast.AST) -> set[str]:
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    return {node.id for node in names if isinstance(node.ctx, ast.Store)}
+
+
+def _imports(tree: ast.Module) -> set[str]:
+    nodes = [n for n in tree.body if isinstance(n, (ast.Import, ast.ImportFrom))]
+    return {alias.asname or alias.name.partition(".")[0] for n in nodes for alias in n.names}
+
+
+class _Renamer(cst.CSTTransformer):
+    """Writes names of variables and parameters anew; attributes and keywords stay."""
+
+    def __init__(self, renames: Renames) -> None:
+        super().__init__()
+        self.renames, self.path = renames, list[str]()
+
+    def visit_ClassDef(self, node: cst.ClassDef) -> None:
+        self.path.append(node.name.value)
+
+    def leave_ClassDef(
+        self, original_node: cst.ClassDef, updated_node: cst.ClassDef
+    ) -> cst.ClassDef:
+        self.path.pop()
+        return updated_node
+
+    def visit_FunctionDef(self, node: cst.FunctionDef) -> None:
+        self.path.append(node.name.value)
+
+    def leave_FunctionDef(
+        self, original_node: cst.FunctionDef, updated_node: cst.FunctionDef
+    ) -> cst.FunctionDef:
+        self.path.pop()
+        name = self._now(original_node.name.value)
+        return updated_node.with_changes(name=cst.Name(name))
+
+    def visit_ImportAlias(self, node: cst.ImportAlias) -> bool:
+        return False
+
+    def leave_ImportAlias(
+        self, original_node: cst.ImportAlias, updated_node: cst.ImportAlias
+    ) -> cst.ImportAlias:
+        name = original_node.evaluated_alias or original_node.evaluated_name
+        now = self._now(name)
+        if now == name or "." in name:
+            return updated_node
+        asname = None if now == original_node.evaluated_name else cst.AsName(cst.Name(now))
+        return updated_node.with_changes(asname=asname)
+
+    def visit_Attribute_attr(self, node: cst.Attribute) -> None:
+        self.path.append("")
+
+    def leave_Attribute_attr(self, node: cst.Attribute) -> None:
+        self.path.pop()
+
+    def visit_Arg_keyword(self, node: cst.Arg) -> None:
+        self.path.append("")
+
+    def leave_Arg_keyword(self, node: cst.Arg) -> None:
+        self.path.pop()
+
+    def leave_Name(self, original_node: cst.Name, updated_node: cst.Name) -> cst.Name:
+        if self.path and self.path[-1] == "":
+            return updated_node
+        return updated_node.with_changes(value=self._now(original_node.value))
+
+    def _now(self, name: str) -> str:
+        for end in range(len(self.path), -1, -1):
+            known = self.renames.get(".".join(self.path[:end]), {})
+            if name in known:
+                return known[name]
+        return name

@@ -1,0 +1,95 @@
+"""Where in the owner's file a place of the template's is."""
+
+import ast
+from dataclasses import dataclass
+
+import libcst as cst
+
+from litgen_torch.merge.align import Mates
+from litgen_torch.merge.source import Block, Statement
+
+Place = tuple[Block, int]
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A place between two statements of a block of base."""
+
+    block: Block
+    before: Statement | None
+    after: Statement | None
+
+
+def place_of(gap: Gap, mates: Mates) -> Place | None:
+    """Where the gap is in the owner's file: behind what is before it, else before the rest."""
+    target = mates.blocks.get(gap.block)
+    p, s = (mates.of.get(x) if x else None for x in (gap.before, gap.after))
+    if target is None:
+        return behind(p) if p else before(s) if s else None
+    up, down = (_lift(x, target) if x else None for x in (p, s))
+    if p and p is up:
+        return behind(p)
+    if s and s is down:
+        return before(s)
+    if p and s and up is down:  # both in one block of the owner's
+        return behind(p) if p.block is s.block else None
+    if p and up:
+        return behind(p) if gap.after is None and _runs_on(up) else behind(up)
+    if down:
+        return before(down)
+    return (target, 0) if gap.before is gap.after is None else None
+
+
+def behind(mine: Statement) -> Place:
+    block = mine.block
+    place = block.statements.index(mine) + 1
+    while block.owner is None and block.statements[place:] and _imports(block.statements[place]):
+        place += 1  # imports have no mates: what follows the docstring follows them
+    return block, place
+
+
+def _imports(statement: Statement) -> bool:
+    return isinstance(statement.tree, (ast.Import, ast.ImportFrom))
+
+
+def before(mine: Statement) -> Place:
+    return mine.block, mine.block.statements.index(mine)
+
+
+def nearest(block: Block, mates: Mates) -> Statement | None:
+    """The owner's statement nearest to where a block of base was."""
+    while block:
+        target = mates.blocks.get(block)
+        if target and target.statements:
+            return target.owner or target.statements[0]
+        if not block.owner:
+            return None
+        block = block.owner.block
+    return None
+
+
+def where(block: Block) -> str:
+    """The function or class around, by name."""
+    owner = block.owner
+    while owner and not hasattr(owner.tree, "name"):
+        owner = owner.block.owner
+    if owner is None:
+        return ""
+    name: str = owner.tree.name  # type: ignore[attr-defined]
+    return f"class {name}" if isinstance(owner.node, cst.ClassDef) else f"{name}()"
+
+
+def depth_of(block: Block) -> int:
+    return 0 if block.owner is None else 1 + depth_of(block.owner.block)
+
+
+def _lift(statement: Statement, target: Block) -> Statement | None:
+    """The statement, or the one around it, that stands in the target block."""
+    found: Statement | None = statement
+    while found and found.block is not target:
+        found = found.block.owner
+    return found
+
+
+def _runs_on(statement: Statement) -> bool:
+    return statement.blocks[0].kind in ("with", "try")
