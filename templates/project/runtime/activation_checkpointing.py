@@ -21,6 +21,6 @@ def checkpoint_activations(blocks: Iterable[nn.Module]) -> None:
 
 
 def _forward(block: nn.Module, *args: Any, **kwargs: Any) -> Any:
-    # A function of a module, as in a class: other callables, such as functools.partial, torch.compile
-    # passes over without a word.
+    # A function of a module, as in a class: other callables, functools.partial for one, are passed
+    # over by torch.compile without a word.
     return checkpoint(type(block).forward, block, *args, use_reentrant=False, **kwargs)

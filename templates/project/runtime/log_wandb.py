@@ -1,6 +1,6 @@
 """The log for Weights & Biases as well: offline, until WANDB_MODE=online says otherwise.
 
-To send what was logged offline:   wandb sync runs/<name>/wandb/offline-run-*
+Later, `wandb sync runs/<name>/wandb/offline-run-*` sends it.
 """
 
 import contextlib
