@@ -43,7 +43,7 @@ class Checkpoints:
         self, folder: Path, keep: int = 2, world: World | None = None, *, also: Groups | None = None
     ) -> None:
         self.folder, self.keep, self.world = folder, keep, world or World()
-        self.also = also or {}
+        self.also = {**(also or {})}
 
     def latest(self) -> Path | None:
         """The newest checkpoint, as the main process sees it."""

@@ -74,7 +74,7 @@ class Log:
         self.per_step, self.unit = per_step, unit  # a step sees so many of these
         self.is_main = (world or World()).is_main
         self.metrics = folder / "metrics.jsonl"
-        self.also, self._loggers = also, list[Any]()
+        self.also, self._loggers = [*also], list[Any]()
         self._live = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
         self._began = self._last = self._drawn = time.monotonic()
         self._last_step, self._rate = step, ""
