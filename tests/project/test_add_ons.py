@@ -35,6 +35,8 @@ def not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def start(project: Path, name: str, processes: int, **settings: object) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-W", "error::UserWarning"]
+    if "TORCH_COMPILE_DISABLE" not in os.environ:
+        command = [sys.executable]  # the compiler warns itself, and does not show it
     if processes > 1:
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
         command += [f"--nproc-per-node={processes}"]
