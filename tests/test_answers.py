@@ -8,9 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from projects import every_project, project_id
 
-from litgen_torch.answers import check_name, complete, flags
-from litgen_torch.catalog import questions
+from litgen_torch.answers import (
+    Answers,
+    check_name,
+    complete,
+    flags,
+    kind_of,
+    read_answers,
+    with_choice,
+    without_choice,
+)
+from litgen_torch.catalog import Choice, Question, questions
 from litgen_torch.errors import LitgenError
+from litgen_torch.solve import gathered, needed, pairs
 
 DEFAULTS = {
     "task": "image-classification",
@@ -18,10 +28,18 @@ DEFAULTS = {
     "data": "digits",
     "strategy": "single",
     "precision": "fp32",
+    "logger": (),
+    "feature": (),
 }
-VALUES = {question.name: [c.value for c in question.choices] for question in questions()}
+
+
+def some_of(question: Question) -> st.SearchStrategy[str | tuple[str, ...]]:
+    one = st.sampled_from([choice.value for choice in question.choices])
+    return st.sets(one).map(lambda many: tuple(sorted(many))) if question.many else one
+
+
 SOME_ANSWERS = st.fixed_dictionaries(
-    {}, optional={name: st.sampled_from(values) for name, values in VALUES.items()}
+    {}, optional={question.name: some_of(question) for question in questions()}
 )
 
 
@@ -49,26 +67,25 @@ def test_what_is_not_said_follows_from_what_is(
 
 @given(SOME_ANSWERS)
 @settings(max_examples=200, deadline=None)
-def test_answers_are_kept_or_refused_with_the_nearest_that_works(said: dict[str, str]) -> None:
+def test_answers_are_kept_or_refused_with_the_nearest_that_works(said: Answers) -> None:
     try:
         project = complete(questions(), said)
     except LitgenError as error:
         nearest = typed(error.hint)
         assert complete(questions(), nearest) == nearest
-        changed = [name for name in said if nearest.get(name) != said[name]]
+        changed = set(pairs(said)) - set(pairs(nearest))
         assert changed
         for count in range(len(changed)):  # no smaller change would have done
-            for left_out in itertools.combinations(said, count):
-                kept = {name: value for name, value in said.items() if name not in left_out}
+            for kept in itertools.combinations(pairs(said), len(pairs(said)) - count):
                 with pytest.raises(LitgenError):
-                    complete(questions(), kept)
+                    complete(questions(), gathered(questions(), kept))
     else:
         assert project.items() >= said.items()
         assert complete(questions(), project) == project
 
 
 @pytest.mark.parametrize("answers", every_project(), ids=project_id)
-def test_the_flags_of_a_project_give_the_same_project(answers: dict[str, str]) -> None:
+def test_the_flags_of_a_project_give_the_same_project(answers: Answers) -> None:
     assert complete(questions(), typed(shlex.join(flags(answers)))) == answers
 
 
@@ -94,6 +111,171 @@ def test_a_slip_of_the_pen_is_understood(kind: str, value: str, meant: str) -> N
     with pytest.raises(LitgenError) as refused:
         complete(questions(), {kind: value})
     assert f"did you mean {meant}?" in refused.value.hint
+
+
+def made_up(name: str, *choices: str, many: bool = False, **needs: str) -> Question:
+    """A question whose choices have these conditions: `yoga="task == 'run'"`."""
+    conditions = {c: f"{{% if not ({when}) %}}needs it{{% endif %}}" for c, when in needs.items()}
+    listed = tuple(Choice(c, f"about {c}", conditions.get(c, "")) for c in choices)
+    return Question(name, f"Which {name}?", choices[0], "", listed, many)
+
+
+SPORTS = (
+    made_up("task", "run", "swim"),
+    made_up("shoe", "none", "spike", spike="task == 'run'"),
+    made_up("coach", "alone", "trainer"),
+    made_up(
+        "extra",
+        "music",
+        "partner",
+        "yoga",
+        many=True,
+        partner="coach == 'trainer'",
+        yoga="'music' not in extra",
+    ),
+)
+PLAIN: Answers = {"task": "run", "shoe": "none", "coach": "alone", "extra": ()}
+WITH_PARTNER = PLAIN | {"coach": "trainer", "extra": ("partner",)}
+
+
+def test_a_set_has_no_order_and_each_choice_once() -> None:
+    for said in (("yoga", "partner"), ("partner", "yoga", "partner")):
+        assert complete(SPORTS, {"extra": said})["extra"] == ("partner", "yoga")
+    assert read_answers(SPORTS, {"extra": ["yoga", "partner"]}) == {"extra": ("partner", "yoga")}
+
+
+def test_what_a_choice_of_a_set_needs_follows_from_it() -> None:
+    assert complete(SPORTS, {"extra": ("partner",)}) == WITH_PARTNER
+    assert needed(SPORTS, "extra", "partner") == ["coach trainer"]
+    assert needed(SPORTS, "extra", "music") == []
+
+
+def test_an_impossible_set_is_refused_with_why_and_the_nearest() -> None:
+    with pytest.raises(LitgenError) as refused:
+        complete(SPORTS, {"coach": "alone", "extra": ("partner", "yoga")})
+    assert refused.value.message == (
+        "coach alone and extra partner do not go together: partner needs coach trainer"
+    )
+    assert "--with extra=yoga" in refused.value.hint
+    with pytest.raises(LitgenError, match="^extra music and extra yoga do not go together$"):
+        complete(SPORTS, {"extra": ("music", "yoga")})
+
+
+CHANGES = {
+    "adds to a set": (PLAIN, "extra", "yoga", {"extra": ("yoga",)}),
+    "adds to what is there": (WITH_PARTNER, "extra", "music", {"extra": ("music", "partner")}),
+    "has it already": (WITH_PARTNER, "extra", "partner", {}),
+    "switches a slot": (PLAIN, "shoe", "spike", {"shoe": "spike"}),
+    "is that already": (PLAIN, "coach", "alone", {}),
+    "later slots follow": (
+        PLAIN | {"shoe": "spike"},
+        "task",
+        "swim",
+        {"task": "swim", "shoe": "none"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("before", "kind", "choice", "changed"), CHANGES.values(), ids=CHANGES)
+def test_a_choice_is_added(before: Answers, kind: str, choice: str, changed: Answers) -> None:
+    after = with_choice(SPORTS, before, kind, choice)
+    assert after == before | changed
+    assert with_choice(SPORTS, after, kind, choice) == after, "twice is once"
+
+
+REFUSED_CHANGES = {
+    "needs an earlier slot": (PLAIN, "shoe", "spik", "did you mean spike"),
+    "unknown kind": (PLAIN, "shoes", "spike", "did you mean shoe"),
+    "swimmers": (PLAIN | {"task": "swim"}, "shoe", "spike", "litgen add task run"),
+    "a set's choice needs a slot": (PLAIN, "extra", "partner", "litgen add coach trainer"),
+    "excludes another": (
+        PLAIN | {"extra": ("music",)},
+        "extra",
+        "yoga",
+        "litgen remove extra music",
+    ),
+    "is needed by a set": (WITH_PARTNER, "coach", "alone", "litgen remove extra partner"),
+}
+
+
+@pytest.mark.parametrize(
+    ("before", "kind", "choice", "hint"), REFUSED_CHANGES.values(), ids=REFUSED_CHANGES
+)
+def test_a_choice_that_cannot_be_added_is_refused_with_what_to_do_first(
+    before: Answers, kind: str, choice: str, hint: str
+) -> None:
+    with pytest.raises(LitgenError) as refused:
+        with_choice(SPORTS, before, kind, choice)
+    assert hint in refused.value.hint
+
+
+def test_a_choice_is_removed() -> None:
+    assert without_choice(SPORTS, WITH_PARTNER, "extra", "partner") == WITH_PARTNER | {"extra": ()}
+    assert without_choice(SPORTS, PLAIN | {"coach": "trainer"}, "coach", "trainer") == PLAIN
+    swimmer = PLAIN | {"task": "swim"}
+    assert without_choice(SPORTS, swimmer, "task", "swim") == PLAIN
+
+
+@pytest.mark.parametrize(
+    ("before", "kind", "choice", "message", "hint"),
+    [
+        (PLAIN, "extra", "yoga", "no extra yoga; its extra: none", "litgen add extra yoga"),
+        (WITH_PARTNER, "extra", "yoga", "its extra: partner", "litgen remove extra partner"),
+        (PLAIN, "coach", "trainer", "its coach: alone", "litgen remove coach alone"),
+        (PLAIN, "coach", "alone", "is the default", "litgen add coach trainer"),
+        (PLAIN, "extra", "yogo", "unknown extra", "did you mean yoga?"),
+        (WITH_PARTNER, "coach", "trainer", "partner needs coach trainer", "remove extra partner"),
+    ],
+)
+def test_a_choice_that_cannot_be_removed_is_refused_with_why(
+    before: Answers, kind: str, choice: str, message: str, hint: str
+) -> None:
+    with pytest.raises(LitgenError) as refused:
+        without_choice(SPORTS, before, kind, choice)
+    assert message in refused.value.message and hint in refused.value.hint
+
+
+def test_a_choice_can_be_named_alone_where_its_name_is_unique() -> None:
+    assert [kind_of(SPORTS, choice) for choice in ("swim", "yoga")] == ["task", "extra"]
+    assert kind_of(questions(), "fsdp") == "strategy"
+    twice = (*SPORTS, made_up("noise", "music", "quiet"))
+    for asked, message, hint in [
+        ("music", "'music' can be a extra or a noise", "extra music"),
+        ("coach", "which coach?", "coach and one of: alone, trainer"),
+        ("yogi", "unknown choice 'yogi'", "did you mean yoga?"),
+    ]:
+        with pytest.raises(LitgenError) as refused:
+            kind_of(twice, asked)
+        assert refused.value.message == message and hint in refused.value.hint
+
+
+@pytest.mark.parametrize("answers", every_project(), ids=project_id)
+def test_adding_and_removing_gives_the_same_answers_again(answers: Answers) -> None:
+    for question in questions():
+        for choice in (choice.value for choice in question.choices if question.many):
+            if choice not in answers[question.name] and not needed(
+                questions(), question.name, choice
+            ):
+                more = with_choice(questions(), answers, question.name, choice)
+                assert choice in more[question.name]
+                assert without_choice(questions(), more, question.name, choice) == answers
+
+
+@pytest.mark.parametrize(
+    ("found", "hint"),
+    [
+        ({"task": ["run"]}, 'task = "run"'),
+        ({"extra": "yoga"}, 'extra = ["music"]'),
+        ({"extra": [1]}, "extra = "),
+        ({"extra": [["yoga"]]}, "extra = "),
+        ({"extra": ["yogo"]}, "did you mean yoga?"),
+        ({"task": 3}, "task = "),
+    ],
+)
+def test_answers_of_the_wrong_shape_are_refused(found: dict[str, object], hint: str) -> None:
+    with pytest.raises(LitgenError) as refused:
+        read_answers(SPORTS, found)
+    assert hint in refused.value.hint
 
 
 @pytest.mark.parametrize("name", ["a", "A1", "my-project", "my_project", "x.y", "9", "a" * 64])
@@ -148,8 +330,11 @@ def refused_well(name: str) -> None:
     assert len(refused.value.message) < 400
 
 
-def typed(text: str) -> dict[str, str]:
+def typed(text: str) -> Answers:
     """The answers that a text's flags give."""
     words = shlex.split(text[text.index("--") :]) if "--" in text else []
-    pairs = zip(words[::2], words[1::2], strict=True)
-    return dict(v.split("=") if k == "--with" else (k.removeprefix("--"), v) for k, v in pairs)
+    found = zip(words[::2], words[1::2], strict=True)
+    given = [v.split("=") if k == "--with" else (k.removeprefix("--"), v) for k, v in found]
+    answers = gathered(questions(), ((kind, choice) for kind, choice in given))
+    sets = {question.name: () for question in questions() if question.many and answers}
+    return sets | answers

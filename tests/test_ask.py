@@ -12,13 +12,15 @@ from pathlib import Path
 import pytest
 from projects import LITGEN
 
+from litgen_torch.catalog import questions
 from litgen_torch.project import read_project
 
-DOWN, ENTER, CONTROL_C = b"\x1b[B", b"\r", b"\x03"
+DOWN, SPACE, ENTER, CONTROL_C = b"\x1b[B", b" ", b"\r", b"\x03"
 WHERE_IS_THE_CURSOR, AT_THE_TOP = b"\x1b[6n", b"\x1b[1;1R"
 COLOUR = re.compile(rb"\x1b\[(?:\d+;)*(?:[34]\d|9\d|10\d)[;m]")
 PLAIN = {"CI": "", "NO_COLOR": "", "FORCE_COLOR": "", "TERM": "xterm"}
-QUESTIONS = ("learn?", "model?", "data?", "spread?", "precision?", "Write it?")
+FEATURES = [c.value for q in questions() if q.name == "feature" for c in q.choices]
+QUESTIONS = ("learn?", "model?", "data?", "spread?", "precision?", "shown?", "else?", "Write it?")
 
 Keys = Sequence[tuple[str, bytes]]
 
@@ -64,12 +66,14 @@ def receive(terminal: int, end: float) -> bytes:
 
 
 def test_arrow_keys_answer(tmp_path: Path) -> None:
+    sets = [("shown?", ENTER), ("else?", SPACE + ENTER)]
     keys = [("model?", DOWN + ENTER), ("data?", DOWN + ENTER), ("spread?", DOWN + DOWN + ENTER)]
     words = ["new", "proj", "--task", "image-classification", "--precision", "fp32"]
-    code, _ = drive(tmp_path, words, [*keys, ("Write it?", ENTER)])
+    code, _ = drive(tmp_path, words, [*keys, *sets, ("Write it?", ENTER)])
     assert code == 0
     answers = read_project(tmp_path / "proj").answers
     assert [answers[kind] for kind in ("model", "data", "strategy")] == ["vit", "folder", "fsdp"]
+    assert (answers["logger"], answers["feature"]) == ((), (FEATURES[0],))
 
 
 @pytest.mark.parametrize("at", range(len(QUESTIONS)), ids=QUESTIONS)
@@ -83,11 +87,14 @@ def test_control_c_leaves_nothing(tmp_path: Path, at: int) -> None:
 
 def test_a_dumb_terminal_is_asked_by_typing(tmp_path: Path) -> None:
     keys = [("learn?", b"image-classification\r"), ("model?", b"vti\r"), ("model?", b"vit\r")]
-    keys += [(question, ENTER) for question in QUESTIONS[2:]]
+    keys += [(question, ENTER) for question in QUESTIONS[2:-2]]
+    keys += [("else?", b"complie\r"), ("else?", b"compile\r"), ("Write it?", ENTER)]
     code, sent = drive(tmp_path, ["new", "proj"], keys, TERM="dumb")
     assert code == 0
     assert b"\x1b" not in sent
-    assert read_project(tmp_path / "proj").answers["model"] == "vit"
+    assert b"'complie' is not one of ema, metrics, early-stopping" in sent
+    answers = read_project(tmp_path / "proj").answers
+    assert (answers["model"], answers["feature"]) == ("vit", ("compile",))
 
 
 @pytest.mark.parametrize(("extra", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
@@ -114,7 +121,7 @@ FLAGS = ["--task=image-classification", "--model=vit", "--data=folder", "--strat
 def test_the_summary_is_shown_and_then_it_asks_once(
     tmp_path: Path, key: bytes, expected: int, left: list[str]
 ) -> None:
-    keys = [("precision?", ENTER), ("Write it?", key)]
+    keys = [("precision?", ENTER), ("shown?", ENTER), ("else?", ENTER), ("Write it?", key)]
     code, sent = drive(tmp_path, ["new", "proj", *FLAGS], keys)
     assert code == expected
     assert sent.count(b"Write it?") == 1

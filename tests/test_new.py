@@ -14,6 +14,8 @@ from projects import LITGEN, Run
 from litgen_torch.catalog import questions
 from litgen_torch.project import read_project
 
+FEATURES = [c.value for q in questions() if q.name == "feature" for c in q.choices]
+
 
 def files(folder: Path) -> dict[str, str]:
     found = (file for file in folder.rglob("*") if file.is_file())
@@ -96,9 +98,37 @@ def test_the_record_of_a_project_is_a_file_of_answers(litgen: Run, tmp_path: Pat
     assert files(tmp_path / "one") == files(tmp_path / "two")
 
 
+def test_add_ons_are_sets_whatever_their_order(litgen: Run, tmp_path: Path) -> None:
+    words = [f"--with=feature={value}" for value in FEATURES]
+    assert litgen("new", "one/proj", *words, *words[:1], "-y").returncode == 0
+    (tmp_path / "a.toml").write_text(f"feature = {json.dumps(FEATURES[::-1])}")
+    done = litgen("new", "two/proj", "--answers", "a.toml", "-y", "--json")
+    assert json.loads(done.stdout)["answers"]["feature"] == sorted(FEATURES)
+    again = shlex.split(json.loads(done.stdout)["again"])
+    assert [word for word in again if "feature" in word] == [
+        f"feature={v}" for v in sorted(FEATURES)
+    ]
+    assert files(tmp_path / "one") == files(tmp_path / "two")
+    assert read_project(tmp_path / "one/proj").answers["feature"] == tuple(sorted(FEATURES))
+
+
+def test_a_set_on_the_command_line_takes_the_place_of_the_file_s(
+    litgen: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "a.toml").write_text(f"feature = {json.dumps(FEATURES)}")
+    words = ["--answers", "a.toml", "--with", f"feature={FEATURES[-1]}", "--json", "-y"]
+    report = json.loads(litgen("new", "p", *words).stdout)
+    assert report["answers"]["feature"] == FEATURES[-1:]
+
+
 REFUSED = {
     "unknown choice": (["p", "--strategy", "fspd"], "did you mean fsdp?"),
     "unknown kind": (["p", "--with", "tokeniser=bpe"], "did you mean tokenizer?"),
+    "unknown add-on": (["p", "--with", "feature=complie"], "did you mean compile?"),
+    "impossible add-on": (
+        ["p", "--model", "gpt", "--with", "feature=metrics"],
+        "the nearest that works: --task language-model --model gpt",
+    ),
     "impossible": (["p", "--model", "gpt", "--data", "digits"], "the nearest that works: --"),
     "not empty": (["full"], "new or empty"),
     "a file": (["full/file"], "new or empty"),
@@ -114,6 +144,7 @@ REFUSED = {
     "answers that are no toml": (["p", "--answers", "bad.toml"], "fix:"),
     "slip in the answers": (["p", "--answers", "slip.toml"], "did you mean model?"),
     "number in the answers": (["p", "--answers", "number.toml"], "fix:"),
+    "word for a set": (["p", "--answers", "word.toml"], 'feature = ["'),
     "binary answers": (["p", "--answers", "binary.toml"], "fix:"),
 }
 
@@ -127,6 +158,7 @@ def test_a_mistake_is_two_lines_and_changes_nothing(
     (tmp_path / "bad.toml").write_text("model = gpt")
     (tmp_path / "slip.toml").write_text('modle = "gpt"')
     (tmp_path / "number.toml").write_text("model = 1")
+    (tmp_path / "word.toml").write_text('feature = "compile"')
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
     before = sorted(tmp_path.rglob("*"))
     done = litgen("new", *words, "-y")
@@ -194,14 +226,19 @@ def test_list_shows_every_choice_and_what_it_needs(litgen: Run) -> None:
     for question in questions():
         for choice in question.choices:
             assert f"{choice.value} " in text and choice.summary in text
+    assert [q["name"] for q in told if q["many"]] == [q.name for q in questions() if q.many]
     needs = {c["value"]: c["needs"] for question in told for c in question["choices"]}
     assert needs["gpt"] == ["task language-model"]
-    assert needs["ddp"] == []
+    assert needs["ddp"] == needs["ema"] == []
+    assert needs["metrics"] == ["task image-classification"]
     packages = {c["value"]: c["packages"] for question in told for c in question["choices"]}
     assert {value: brought for value, brought in packages.items() if brought} == {
         "digits": ["scikit-learn"],
         "folder": ["pillow"],
         "bpe": ["tokenizers"],
+        "tensorboard": ["tensorboard"],
+        "wandb": ["wandb"],
+        "metrics": ["torchmetrics"],
     }
 
 

@@ -11,7 +11,7 @@ from litgen_torch.project import read_project, with_record
 from litgen_torch.tree import create
 
 FILES = {"train.py": "x = 'ü'\n", "runtime/rng.py": "y = 1\r\n", "runtime/__init__.py": ""}
-ANSWERS = complete(questions(), {"model": "gpt"})
+ANSWERS = complete(questions(), {"model": "gpt", "feature": ("compile",)})
 
 
 @pytest.fixture
@@ -24,6 +24,12 @@ def test_what_was_written_is_read(folder: Path) -> None:
     project = read_project(folder)
     assert (project.name, project.version) == ("my-gpt", "0.1.0")
     assert (project.answers, project.base) == (ANSWERS, FILES)
+
+
+def test_a_record_of_before_there_were_sets_is_read(folder: Path) -> None:
+    file = folder / ".litgen/project.toml"
+    file.write_text(file.read_text().replace('feature = ["compile"]\n', ""))
+    assert read_project(folder).answers == ANSWERS | {"feature": ()}
 
 
 def test_an_owner_may_change_his_files(folder: Path) -> None:
@@ -49,6 +55,9 @@ DAMAGE = {
     "unknown answer": ('model = "gpt"', 'model = "gqt"'),
     "impossible answers": ('model = "gpt"', 'model = "cnn"'),
     "answer that is a list": ('model = "gpt"', 'model = ["gpt"]'),
+    "unknown add-on": ('["compile"]', '["complie"]'),
+    "add-on that is no list": ('["compile"]', '"compile"'),
+    "add-on that is a number": ('["compile"]', "[1]"),
     "hash": ('"train.py" = "', '"train.py" = "0'),
     "hash that is a number": ('"train.py" = "', '"train.py" = 1 #"'),
     "no such base": ('"train.py"', '"eval.py"'),

@@ -88,7 +88,7 @@ def terminal(tmp_path: Path) -> Iterator[Open]:
 
 def test_enter_takes_the_defaults(terminal: Open, tmp_path: Path) -> None:
     screen = terminal("new", "proj")
-    for question in ("learn?", "model?", "data?", "spread?", "precision?"):
+    for question in ("learn?", "model?", "data?", "spread?", "precision?", "shown?", "else?"):
         screen.answer(question, ENTER)
     screen.answer("Write it?", ENTER)
     assert screen.finish() == 0
@@ -98,6 +98,8 @@ def test_enter_takes_the_defaults(terminal: Open, tmp_path: Path) -> None:
         "digits",
         "single",
         "fp32",
+        (),
+        (),
     ]
 
 
@@ -106,9 +108,12 @@ def test_arrows_choose_and_settled_questions_are_not_asked(terminal: Open, tmp_p
     screen.answer("learn?", DOWN + ENTER)
     screen.answer("tokens?", DOWN + ENTER)
     screen.answer("precision?", ENTER)
+    screen.answer("shown?", ENTER)
+    screen.answer("else?", ENTER)
     screen.answer("Write it?", b"y\r")
     assert screen.finish() == 0
     assert "Which model?" not in screen.screen, "there is only one for text"
+    assert "metrics" not in screen.screen, "they are of images"
     assert "How is it spread?" not in screen.screen
     answers = read_project(tmp_path / "proj").answers
     assert (answers["tokenizer"], answers["strategy"]) == ("bpe", "ddp")
@@ -116,7 +121,9 @@ def test_arrows_choose_and_settled_questions_are_not_asked(terminal: Open, tmp_p
 
 def test_what_will_be_written_is_shown_before_it_is(terminal: Open, tmp_path: Path) -> None:
     flags = "--task image-classification --model vit --data folder --strategy ddp --precision bf16"
-    screen = terminal("new", "proj", *flags.split())
+    screen = terminal(
+        "new", "proj", *flags.split(), "--with", "feature=compile", "--with=logger=wandb"
+    )
     screen.answer("Write it?", b"n\r")
     assert screen.finish() == 1
     assert re.search(r"train\.py +\d+", screen.screen)
@@ -139,11 +146,20 @@ def test_a_build_machine_with_a_terminal_is_not_asked(
     assert os.listdir(tmp_path) == ["proj"]
 
 
-@pytest.mark.parametrize("question", ["learn?", "data?", "Write it?"])
+@pytest.mark.parametrize("question", ["learn?", "data?", "else?", "Write it?"])
 @pytest.mark.parametrize("kind", ["xterm", "dumb"])
 def test_control_c_leaves_nothing(terminal: Open, tmp_path: Path, question: str, kind: str) -> None:
     screen = terminal("new", "proj", TERM=kind)
-    for asked in ("learn?", "model?", "data?", "spread?", "precision?", "Write it?"):
+    for asked in (
+        "learn?",
+        "model?",
+        "data?",
+        "spread?",
+        "precision?",
+        "shown?",
+        "else?",
+        "Write it?",
+    ):
         if asked == question:
             break
         screen.answer(asked, ENTER)
@@ -159,6 +175,8 @@ def test_a_plain_terminal_is_asked_in_plain_text(terminal: Open, tmp_path: Path)
     screen.answer("model?", b"vti\r")
     screen.answer("model?", b"vit\r")
     screen.answer("data?", ENTER)
+    screen.answer("shown?", ENTER)
+    screen.answer("else?", ENTER)
     screen.answer("Write it?", ENTER)
     assert screen.finish() == 0
     assert read_project(tmp_path / "proj").answers["model"] == "vit"

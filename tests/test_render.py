@@ -1,31 +1,36 @@
 """The files of a project: as copier writes them, sound, and nothing of what was not chosen."""
 
 import ast
+import difflib
+import itertools
 import re
 from pathlib import Path
 
 import black
 import pytest
-from projects import every_project, project_id
+from projects import every_project, paired_projects, project_id
 
-from litgen_torch.answers import with_defaults
+from litgen_torch.answers import Answers, complete, with_choice, with_defaults
 from litgen_torch.catalog import questions
 from litgen_torch.finish import LINE_LENGTH, finish
 from litgen_torch.render import Tree, render, templates_folder
+from litgen_torch.solve import Pair, gathered, pairs, possible
 
 PROJECTS = every_project()
 # Every choice, in combinations that vary: 7 shares no factor with the number of choices.
-SOME = PROJECTS[::7]
+SOME = PROJECTS[::7] + paired_projects()[::4]
 
 
-def rendered(answers: dict[str, str], name: str = "some-project") -> Tree:
+def rendered(answers: Answers, name: str = "some-project") -> Tree:
     return render({"project_name": name, **with_defaults(questions(), answers)})
 
 
-def copied(folder: Path, answers: dict[str, str]) -> Tree:
+def copied(folder: Path, answers: Answers) -> Tree:
     import copier
 
-    data = {"project_name": "some-project", **answers}
+    data = {"project_name": "some-project"}
+    # Copier keeps the order in which they are chosen; it must not matter.
+    data |= {k: v if isinstance(v, str) else [*reversed(v)] for k, v in answers.items()}
     copier.run_copy(str(templates_folder()), folder, data=data, defaults=True, quiet=True)
     return {
         file.relative_to(folder).as_posix(): file.read_bytes().decode()
@@ -35,27 +40,48 @@ def copied(folder: Path, answers: dict[str, str]) -> Tree:
 
 
 def test_some_projects_have_every_choice() -> None:
-    chosen = {pair for answers in SOME for pair in answers.items()}
-    assert chosen == {pair for answers in PROJECTS for pair in answers.items()}
+    chosen = {pair for answers in SOME for pair in pairs(answers)}
+    assert chosen == {pair for answers in PROJECTS for pair in pairs(answers)}
+
+
+def test_any_two_choices_meet_where_there_are_add_ons() -> None:
+    def cells(answers: Answers) -> set[Pair]:
+        absent = [
+            (question.name, f"no {choice.value}")
+            for question in questions()
+            for choice in (question.choices if question.many else ())
+            if choice.value not in answers[question.name]
+        ]
+        return {*pairs(answers), *absent}
+
+    members = [(q.name, c.value) for q in questions() if q.many for c in q.choices]
+    slots = [(q.name, c.value) for q in questions() if not q.many for c in q.choices]
+    off = [(name, f"no {value}") for name, value in members]
+    wanted = [*itertools.product(members, slots + off), *itertools.combinations(members, 2)]
+    wanted += [*itertools.product(off, slots)]
+    found = [cells(answers) for answers in PROJECTS]
+    for (name, one), (other_name, other) in wanted:
+        real = [(n, v) for n, v in ((name, one), (other_name, other)) if not v.startswith("no ")]
+        is_same = name == other_name and other == f"no {one}"
+        if not is_same and possible(questions(), gathered(questions(), real)):
+            assert any({(name, one), (other_name, other)} <= have for have in found)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # copier's own
 @pytest.mark.parametrize("answers", SOME[::2], ids=project_id)
-def test_copier_writes_the_same_files(answers: dict[str, str], tmp_path: Path) -> None:
+def test_copier_writes_the_same_files(answers: Answers, tmp_path: Path) -> None:
     assert copied(tmp_path / "project", answers) == rendered(answers)
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("answers", PROJECTS, ids=project_id)
-def test_copier_writes_the_same_files_for_every_project(
-    answers: dict[str, str], tmp_path: Path
-) -> None:
+def test_copier_writes_the_same_files_for_every_project(answers: Answers, tmp_path: Path) -> None:
     assert copied(tmp_path / "project", answers) == rendered(answers)
 
 
 @pytest.mark.parametrize("answers", PROJECTS, ids=project_id)
-def test_every_file_is_sound_and_finished(answers: dict[str, str]) -> None:
+def test_every_file_is_sound_and_finished(answers: Answers) -> None:
     tree = rendered(answers)
     assert finish(tree, "some-project") == tree
     for path, text in tree.items():
@@ -65,13 +91,13 @@ def test_every_file_is_sound_and_finished(answers: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("answers", SOME, ids=project_id)
-def test_black_has_nothing_to_change(answers: dict[str, str]) -> None:
+def test_black_has_nothing_to_change(answers: Answers) -> None:
     stable_under_black(rendered(answers))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("answers", PROJECTS, ids=project_id)
-def test_black_has_nothing_to_change_in_any_project(answers: dict[str, str]) -> None:
+def test_black_has_nothing_to_change_in_any_project(answers: Answers) -> None:
     stable_under_black(rendered(answers))
 
 
@@ -103,9 +129,21 @@ FOREIGN = {
     "cnn": r"class (ViT|GPT)\b|scaled_dot_product",
     "vit": r"class (CNN|GPT)\b|conv3x3|GroupNorm",
     "gpt": r"class (CNN|ViT)\b|[Cc]onv2d",
-    "digits": r"PIL|Image\b",
+    "digits": r"\bPIL\b|Image\b",
     "folder": r"sklearn|load_digits",
     "bytes": r"tokenizers\b",
+}
+# What only a project with this add-on has.
+ADDED = {
+    "tensorboard": r"(?i)tensorboard",
+    "wandb": r"(?i)wandb",
+    "ema": r"\b(?i:ema)\b|ema_",
+    "metrics": r"torchmetrics|val_metrics|metrics\.py",
+    "early-stopping": r"early_stopping|EarlyStopping|patience",
+    "activation-checkpointing": r"checkpoint_activations",
+    "profiler": r"(?i)profiler",
+    "schedule": r"wsd|schedule\(|config\.schedule|the schedule",
+    "compile": r"(?i)compile",
 }
 OWN_FILES = (
     "train.py",
@@ -119,14 +157,53 @@ OWN_FILES = (
 
 
 @pytest.mark.parametrize("answers", PROJECTS, ids=project_id)
-def test_nothing_of_a_choice_that_was_not_made_is_there(answers: dict[str, str]) -> None:
+def test_nothing_of_a_choice_that_was_not_made_is_there(answers: Answers) -> None:
     tree = rendered(answers)
-    for value in answers.values():
+    for _, value in pairs(answers):
         for path in OWN_FILES if value in FOREIGN else ():
             found = re.search(FOREIGN[value], tree.get(path, ""))
             assert not found, f"{value}: {path}: {found}"
+    for value, pattern in ADDED.items():
+        found = [path for path in (*OWN_FILES, "tests/test_training.py") if path in tree]
+        found = [path for path in found if re.search(pattern, tree[path])]
+        assert bool(found) is (value in answers["feature"] + answers["logger"]), (value, found)
+    assert ("metrics.py" in tree) == ("metrics" in answers["feature"])
+    for value in ADDED.keys() - {"metrics", "schedule"}:
+        module = {"tensorboard": "log_tensorboard", "wandb": "log_wandb"}.get(value, value)
+        path = f"runtime/{module.replace('-', '_')}.py"
+        assert (path in tree) is (value in answers["feature"] + answers["logger"])
     assert ("sample.py" in tree) == (answers["task"] == "language-model")
     assert ("runtime/dist.py" in tree) == (answers["strategy"] != "single")
+
+
+def test_every_add_on_has_its_folder_and_each_piece_its_place() -> None:
+    members = {c.value for q in questions() if q.many for c in q.choices}
+    assert members == ADDED.keys()
+    folder = templates_folder() / "add_ons"
+    assert {path.name for path in folder.iterdir()} == members
+    sources = [path.read_text() for path in templates_folder().rglob("*.jinja")]
+    for piece in folder.rglob("*.jinja"):
+        assert any(f'/{piece.stem}.jinja"' in source for source in sources), piece
+
+
+def test_the_order_in_which_add_ons_are_chosen_does_not_matter() -> None:
+    for answers in paired_projects():
+        turned = {k: v if isinstance(v, str) else v[::-1] for k, v in answers.items()}
+        assert rendered(turned) == rendered(answers)
+
+
+@pytest.mark.parametrize("added", ADDED)
+def test_an_add_on_is_a_few_lines_of_train_py(added: str) -> None:
+    kind = next(q.name for q in questions() for c in q.choices if c.value == added)
+    for strategy in ("single", "fsdp"):
+        plain = complete(questions(), {"strategy": strategy})
+        before, after = (
+            rendered(answers)["train.py"].splitlines()
+            for answers in (plain, with_choice(questions(), plain, kind, added))
+        )
+        diff = [*difflib.ndiff(before, after)]
+        assert 1 <= len([line for line in diff if line.startswith("+ ")]) <= 9
+        assert len([line for line in diff if line.startswith("- ")]) <= 2
 
 
 def test_the_library_is_copied_byte_for_byte() -> None:

@@ -1,58 +1,134 @@
 """All decisions about what a project shall be: which answers are valid, and what fills the gaps."""
 
 import difflib
-import itertools
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from litgen_torch.catalog import Question
+from litgen_torch.catalog import Answer, Question
 from litgen_torch.errors import LitgenError
+from litgen_torch.solve import gathered, nearest, obstacle, pairs, solutions
 
-Answers = dict[str, str]
+Answers = dict[str, Answer]
 
 FLAGS = ("task", "model", "data", "strategy", "precision")  # the other kinds go by --with
 LONGEST_NAME = 64
 VALID_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 
-def complete(questions: Sequence[Question], given: Answers) -> Answers:
+def complete(questions: Sequence[Question], given: Mapping[str, Answer]) -> Answers:
     """The given answers, and for the rest the first defaults with which all of them can be had.
 
     Raises LitgenError for an unknown question or choice, and for a combination that is impossible:
     with the reason and the nearest one that works.
     """
     check_known(questions, given)
-    if found := next(_solutions(questions, given), None):
+    given = gathered(questions, pairs(given))
+    if found := next(solutions(questions, given), None):
         return found
     raise LitgenError(
-        _obstacle(questions, given),
-        "the nearest that works: " + " ".join(flags(_nearest(questions, given))),
+        obstacle(questions, given),
+        "the nearest that works: " + " ".join(flags(nearest(questions, given) or {})),
     )
 
 
-def with_defaults(questions: Sequence[Question], answers: Answers) -> Answers:
+def with_choice(questions: Sequence[Question], answers: Answers, kind: str, choice: str) -> Answers:
+    """The answers of a project with this choice: added to a set, or in the place of a slot's.
+
+    Later slots that do not fit it any more go back to what fits. What was answered before it, and
+    the members of sets, stay: LitgenError says why they exclude it, and what to change first.
+    """
+    question = _named(questions, kind)
+    check_known(questions, {kind: question.answer(choice)})
+    others = [value for _, value in pairs({kind: answers[kind]})] if question.many else []
+    return _settled(questions, answers, answers | {kind: question.answer(choice, *others)}, kind)
+
+
+def without_choice(
+    questions: Sequence[Question], answers: Answers, kind: str, choice: str
+) -> Answers:
+    """The answers of a project without this choice: a set without it, or a slot at its default.
+
+    Raises LitgenError if the project does not have it, or cannot be without it.
+    """
+    question = _named(questions, kind)
+    check_known(questions, {kind: question.answer(choice)})
+    has = [value for name, value in pairs(answers) if name == kind]
+    if choice not in has:
+        first = f"litgen remove {kind} {has[0]}" if has else f"litgen add {kind} {choice}"
+        raise LitgenError(
+            f"this project has no {kind} {choice}; its {kind}: {', '.join(has) or 'none'}", first
+        )
+    if question.many:
+        left: Answer = tuple(value for value in has if value != choice)
+    elif (left := question.first(answers)) == choice:
+        others = [other.value for other in question.choices if other.value != choice]
+        raise LitgenError(
+            f"{kind} {choice} is the default, and nothing can take its place",
+            f"litgen add {kind} {' or '.join(others)}",
+        )
+    return _settled(questions, answers, answers | {kind: left}, kind)
+
+
+def kind_of(questions: Sequence[Question], choice: str) -> str:
+    """The kind of a choice that is named alone; LitgenError if there is none, or several."""
+    kinds = {
+        question.name: [c.value for c in question.choices if c.value == choice]
+        for question in questions
+    }
+    found = [kind for kind, values in kinds.items() if values]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise LitgenError(
+            f"{choice!r} can be a {' or a '.join(found)}", f"say which: {found[0]} {choice}"
+        )
+    if choice in kinds:
+        values = [c.value for c in _named(questions, choice).choices]
+        raise LitgenError(f"which {choice}?", f"{choice} and one of: {', '.join(values)}")
+    known = [c.value for question in questions for c in question.choices]
+    raise LitgenError(f"unknown choice {choice!r}", suggestion(choice, known))
+
+
+def with_defaults(questions: Sequence[Question], answers: Mapping[str, Answer]) -> Answers:
     """What templates see: also the questions that do not apply, at their defaults, as in copier."""
     seen = dict(answers)
     for question in questions:
-        seen.setdefault(question.name, question.values(seen)[0])
+        seen.setdefault(question.name, question.first(seen))
     return seen
 
 
-def check_known(questions: Iterable[Question], given: Answers) -> None:
+def check_known(questions: Sequence[Question], given: Mapping[str, Answer]) -> None:
     """Raise LitgenError for a question or a choice that does not exist."""
-    known = {question.name: [choice.value for choice in question.choices] for question in questions}
-    for name, value in given.items():
-        if name not in known:
-            raise LitgenError(f"unknown kind {name!r}", suggestion(name, known))
-        if value not in known[name]:
-            raise LitgenError(f"unknown {name} {value!r}", suggestion(value, known[name]))
+    for name, answer in given.items():
+        question = _named(questions, name)
+        known = [choice.value for choice in question.choices]
+        if question.many is isinstance(answer, str):
+            found, expected = ("one word", "a list") if question.many else ("a list", "one word")
+            example = f'["{known[0]}"]' if question.many else f'"{known[0]}"'
+            raise LitgenError(f"{name} is {found}, expected {expected}", f"{name} = {example}")
+        for _, value in pairs({name: answer}):
+            if value not in known:
+                raise LitgenError(f"unknown {name} {value!r}", suggestion(value, known))
 
 
-def flags(answers: Answers) -> list[str]:
+def read_answers(questions: Sequence[Question], found: Mapping[str, object]) -> Answers:
+    """Answers as a TOML file has them; raises LitgenError for what is none."""
+    answers: Answers = {}
+    for kind, answer in found.items():
+        listed = answer if isinstance(answer, list) else [answer]
+        values = [value for value in listed if isinstance(value, str)]
+        if odd := [value for value in listed if not isinstance(value, str)]:
+            raise LitgenError(f"{kind} is {odd[0]!r}, not text", f'{kind} = "…"')
+        answers[kind] = tuple(sorted(set(values))) if isinstance(answer, list) else values[0]
+    check_known(questions, answers)
+    return answers
+
+
+def flags(answers: Mapping[str, Answer]) -> list[str]:
     """The words on the command line that give these answers."""
     words = []
-    for name, value in answers.items():
+    for name, value in pairs(answers):
         words += [f"--{name}", value] if name in FLAGS else ["--with", f"{name}={value}"]
     return words
 
@@ -80,67 +156,26 @@ def check_name(name: str) -> str:
     )
 
 
-def _solutions(questions: Sequence[Question], given: Answers) -> Iterator[Answers]:
-    """All valid combinations that contain the given answers, those of defaults first."""
-
-    def extend(answers: Answers, rest: Sequence[Question]) -> Iterator[Answers]:
-        if not rest:
-            if all(
-                not question.choice(answers[question.name]).obstacle(answers)
-                for question in questions
-                if question.name in answers
-            ):
-                yield answers
-            return
-        question = rest[0]
-        if not question.applies(answers):
-            if question.name not in given:
-                yield from extend(answers, rest[1:])
-            return
-        values = [given[question.name]] if question.name in given else question.values(answers)
-        for value in values:
-            yield from extend(answers | {question.name: value}, rest[1:])
-
-    return extend({}, questions)
+def _named(questions: Sequence[Question], kind: str) -> Question:
+    if found := next((question for question in questions if question.name == kind), None):
+        return found
+    kinds = [question.name for question in questions]
+    raise LitgenError(f"unknown kind {kind!r}", suggestion(kind, kinds))
 
 
-def _obstacle(questions: Sequence[Question], given: Answers) -> str:
-    """Why the given answers do not go together: the fewest that exclude each other."""
-    culprits = next(
-        some
-        for size in range(1, len(given) + 1)
-        for some in itertools.combinations(given, size)
-        if not possible(questions, {name: given[name] for name in some})
-    )
-    found = [f"{name} {given[name]}" for name in culprits]
-    return f"{' and '.join(found)} do not go together: " + ", ".join(
-        f"{given[name]} needs {' and '.join(needs)}"
-        for name in culprits
-        if (needs := needed(questions, name, given[name]))
-    )
-
-
-def needed(questions: Sequence[Question], name: str, value: str) -> list[str]:
-    """What a choice needs: the earliest question whose answer it narrows, with what is left."""
-    earlier = itertools.takewhile(lambda question: question.name != name, questions)
-    for question in earlier:
-        values = [choice.value for choice in question.choices]
-        fitting = [v for v in values if possible(questions, {name: value, question.name: v})]
-        if len(fitting) < len(values):
-            return [f"{question.name} {' or '.join(fitting)}"]
-    return []
-
-
-def possible(questions: Sequence[Question], given: Answers) -> bool:
-    """Whether some project has all the given answers."""
-    return next(_solutions(questions, given), None) is not None
-
-
-def _nearest(questions: Sequence[Question], given: Answers) -> Answers:
-    """A project that differs from what is given in as few answers as possible."""
-    return next(
-        solution
-        for count in reversed(range(len(given)))
-        for kept in itertools.combinations(given, count)
-        for solution in _solutions(questions, {name: given[name] for name in kept})
-    )
+def _settled(
+    questions: Sequence[Question], answers: Answers, wanted: Answers, kind: str
+) -> Answers:
+    """What is wanted, where needed with other answers to the slots that come after this kind."""
+    later = [question.name for question in questions if not question.many]
+    later = later[later.index(kind) + 1 :] if kind in later else []
+    kept = [pair for pair in pairs(wanted) if pair[0] not in later]
+    if found := nearest(questions, wanted, kept):
+        return found
+    # The change that was asked for, with as little as possible of the rest given up.
+    changed = [pair for pair in pairs(wanted) if pair not in pairs(answers)]
+    other = pairs(nearest(questions, wanted, changed) or {})
+    in_sets = {question.name for question in questions if question.many}
+    steps = [f"remove {k} {v}" for k, v in kept if k in in_sets and (k, v) not in other]
+    steps += [f"add {k} {v}" for k, v in other if k not in in_sets and (k, v) not in kept]
+    raise LitgenError(obstacle(questions, gathered(questions, kept)), f"litgen {steps[0]}")

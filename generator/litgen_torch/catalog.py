@@ -2,10 +2,13 @@
 
 import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
 from litgen_torch.render import evaluate, settings
+
+Answer = str | tuple[str, ...]  # one choice, or a set's: sorted, each once
 
 
 @dataclass(frozen=True)
@@ -16,32 +19,47 @@ class Choice:
     summary: str
     condition: str
 
-    def obstacle(self, answers: dict[str, str]) -> str:
+    def obstacle(self, answers: Mapping[str, Answer]) -> str:
         """What this choice needs that the other answers do not give, in words."""
         return evaluate(self.condition, answers) if self.condition else ""
 
 
 @dataclass(frozen=True)
 class Question:
-    """Something to choose. `default` and `when` are templates over the other answers."""
+    """Something to choose: one of the choices or, if `many`, any number of them.
+
+    `default` and `when` are templates over the other answers; where many can be chosen, none is the
+    default.
+    """
 
     name: str
     help: str
     default: str
     when: str
     choices: tuple[Choice, ...]
+    many: bool = False
 
-    def applies(self, answers: dict[str, str]) -> bool:
+    def applies(self, answers: Mapping[str, Answer]) -> bool:
         """Whether the question makes sense with these answers to the questions before it."""
         return evaluate(self.when, answers) != "False" if self.when else True
 
-    def values(self, answers: dict[str, str]) -> list[str]:
+    def values(self, answers: Mapping[str, Answer]) -> list[str]:
         """The choices, the default for these answers first."""
         first = evaluate(self.default, answers)
         return sorted((choice.value for choice in self.choices), key=lambda value: value != first)
 
-    def choice(self, value: str) -> Choice:
-        return next(choice for choice in self.choices if choice.value == value)
+    def first(self, answers: Mapping[str, Answer]) -> Answer:
+        """The default for these answers."""
+        return () if self.many else self.values(answers)[0]
+
+    def answer(self, *values: str) -> Answer:
+        """The answer that consists of these choices."""
+        return tuple(sorted(set(values))) if self.many else values[0]
+
+    def chosen(self, answer: Answer) -> list[Choice]:
+        """The choices of which an answer consists."""
+        values = (answer,) if isinstance(answer, str) else answer
+        return [choice for choice in self.choices if choice.value in values]
 
 
 @cache
@@ -51,12 +69,13 @@ def questions() -> tuple[Question, ...]:
         Question(
             name=name,
             help=about["help"],
-            default=about["default"],
+            default="" if about.get("multiselect") else about["default"],
             when=str(about.get("when", "")),
             choices=tuple(
                 Choice(choice["value"], summary, choice.get("validator", ""))
                 for summary, choice in about["choices"].items()
             ),
+            many=about.get("multiselect", False),
         )
         for name, about in settings().items()
         if not name.startswith("_") and "choices" in about

@@ -12,7 +12,7 @@ from typing import Any
 
 import tomlkit
 
-from litgen_torch.answers import Answers, check_name, complete
+from litgen_torch.answers import Answers, check_name, complete, read_answers
 from litgen_torch.catalog import questions
 from litgen_torch.errors import LitgenError
 from litgen_torch.render import Tree
@@ -60,7 +60,7 @@ def read_project(folder: Path) -> Project:
         if record["format"] != FORMAT:
             raise ValueError(f"format {record['format']}, expected {FORMAT}")
         base = {path: _read_base(folder, path, known) for path, known in record["files"].items()}
-        answers = complete(questions(), record["answers"])
+        answers = complete(questions(), read_answers(questions(), record["answers"]))
         project = Project(folder, record["litgen"], check_name(record["name"]), answers, base)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise LitgenError(

@@ -5,6 +5,7 @@ gives the same bytes.
 """
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ def settings() -> dict[str, Any]:
     return found
 
 
-def render(answers: dict[str, str]) -> Tree:
+def render(answers: Mapping[str, object]) -> Tree:
     """Every file that a project with these answers gets."""
     root = templates_folder() / settings()["_subdirectory"]
     left_out = {evaluate(item, answers) for item in settings()["_exclude"]} - {""}
@@ -49,7 +50,7 @@ def render(answers: dict[str, str]) -> Tree:
     return dict(sorted(tree.items()))
 
 
-def evaluate(template: str, answers: dict[str, str]) -> str:
+def evaluate(template: str, answers: Mapping[str, object]) -> str:
     """A short template from copier.yml, such as a condition, with these answers."""
     return _compiled(template).render(answers).strip()
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from litgen_torch.answers import complete
+from litgen_torch.answers import complete, with_defaults
 from litgen_torch.catalog import questions
 from litgen_torch.render import render
 
@@ -39,7 +39,8 @@ SMALL_GPT = ["--width=32", "--depth=2", "--block=32", "--eval-samples=9", "--pat
 def generate(folder: Path, **choices: str) -> Path:
     """Write a project with these choices, without its record, as a user's copy would be."""
     answers = complete(questions(), choices)
-    for path, text in render({"project_name": "p", "tokenizer": "", **answers}).items():
+    seen = {"project_name": "p", **with_defaults(questions(), answers)}
+    for path, text in render(seen).items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text)
     return folder

@@ -34,7 +34,7 @@ def rendered(name: str) -> dict[str, str]:
     files += ["sample.py"] if answers["task"] == "language-model" else []
     return {
         file: environment.get_template(f"project/{file}.jinja").render(
-            answers, project_name=name, strategy="single", precision="fp32"
+            answers, project_name=name, strategy="single", precision="fp32", feature=[], logger=[]
         )
         for file in files
     }

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from projects import every_project, project_id
 
-from litgen_torch.answers import with_defaults
+from litgen_torch.answers import Answers, with_defaults
 from litgen_torch.catalog import questions
 from litgen_torch.finish import finish
 from litgen_torch.render import render
@@ -24,7 +24,7 @@ def mypy_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("mypy")
 
 
-def written(folder: Path, answers: dict[str, str], name: str = "p") -> Path:
+def written(folder: Path, answers: Answers, name: str = "p") -> Path:
     tree = render({"project_name": name, **with_defaults(questions(), answers)})
     for path, text in finish(tree, name).items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -53,13 +53,11 @@ def test_ruff_and_black_find_nothing_whatever_the_name(tmp_path: Path, name: str
 
 
 @pytest.mark.parametrize("answers", TYPED, ids=project_id)
-def test_mypy_finds_nothing(tmp_path: Path, mypy_cache: Path, answers: dict[str, str]) -> None:
+def test_mypy_finds_nothing(tmp_path: Path, mypy_cache: Path, answers: Answers) -> None:
     passes(written(tmp_path, answers), "mypy", f"--cache-dir={mypy_cache}", ".")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("answers", PROJECTS, ids=project_id)
-def test_mypy_finds_nothing_in_any(
-    tmp_path: Path, mypy_cache: Path, answers: dict[str, str]
-) -> None:
+def test_mypy_finds_nothing_in_any(tmp_path: Path, mypy_cache: Path, answers: Answers) -> None:
     passes(written(tmp_path, answers), "mypy", f"--cache-dir={mypy_cache}", ".")

@@ -7,6 +7,7 @@ from torch import nn
 
 from runtime import dist, rng
 from runtime.checkpoint import Checkpoints
+from runtime.ema import EMA
 from runtime.optim import clip_and_step, decay_groups, set_lr
 from runtime.schedule import cosine
 from runtime.world import World
@@ -40,10 +41,12 @@ def parallel(model, strategy, world):
     return model
 
 
-def train(folder, strategy, until, *, save_at=(), dropout=0.1, batch=8, width=8, **checkpoints):
+def train(
+    folder, strategy, until, *, save_at=(), dropout=0.1, batch=8, width=8, decay=None, **checkpoints
+):
     """Go on from the newest checkpoint in `folder` up to step `until`.
 
-    Returns the losses by step and the weights by name.
+    Returns the losses by step and the weights by name; with a decay, their averages as "ema.…" too.
     """
     alone = strategy in ("single", "compiled")
     world = World() if alone else dist.init(timeout_s=20)
@@ -51,7 +54,9 @@ def train(folder, strategy, until, *, save_at=(), dropout=0.1, batch=8, width=8,
     model = parallel(Net(width, dropout), strategy, world)
     rng.seed_all(1, 1 + world.rank)
     optimizer = torch.optim.AdamW(decay_groups(model, 0.1), fused=True)
-    saved = Checkpoints(folder, **{"keep": 2, **checkpoints}, world=world)
+    ema = EMA(model, decay) if decay else None
+    also = {"ema": ema.tensors} if ema else None
+    saved = Checkpoints(folder, **{"keep": 2, **checkpoints}, world=world, also=also)
     step, losses = 0, {}
     if newest := saved.latest():
         step = saved.load(newest, model, optimizer)["step"]
@@ -62,12 +67,15 @@ def train(folder, strategy, until, *, save_at=(), dropout=0.1, batch=8, width=8,
         loss = model(mine).square().sum() * world.size / batch
         loss.backward()
         clip_and_step(optimizer, model.parameters(), 1.0)
+        if ema:
+            ema.update()
         step += 1
         losses[step] = float(loss.detach() if alone else world.mean(loss.detach()))
         if step in save_at:
             saved.save(step, model, optimizer, note="kept")
     weights = {}
-    for name, tensor in model.state_dict().items():
+    averages = {f"ema.{name}": tensor for name, tensor in ema.tensors.items()} if ema else {}
+    for name, tensor in (model.state_dict() | averages).items():
         whole = tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
         weights[name.removeprefix("module.").replace("_orig_mod.", "")] = whole.clone()
     if not alone:

@@ -7,7 +7,7 @@ distributed checkpoint (DCP) cuts them anew where the number of processes or the
 
 import contextlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,20 @@ from torch import Tensor, nn
 from runtime.errors import UserError
 from runtime.world import World
 
+Groups = Mapping[str, Mapping[str, Tensor]]  # further tensors: group -> name -> tensor
 
-def write(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, world: World) -> None:
-    """Write both to a folder, synced to disk. Collective."""
+
+def write(
+    folder: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    world: World,
+    also: Groups,
+) -> None:
+    """Write all of it to a folder, synced to disk. Collective."""
     import torch.distributed.checkpoint as dcp  # 0.5 s, so not before it is needed
 
-    found = _of_model(model)
+    found = _of_model(model) | _flat(also)
     for name, parameter in _parameters(model):
         found |= {f"optimizer.{name}.{k}": v for k, v in optimizer.state.get(parameter, {}).items()}
     if odd := [name for name, value in found.items() if not isinstance(value, Tensor)]:
@@ -32,9 +40,13 @@ def write(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, worl
 
 
 def read(
-    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None, world: World
-) -> None:
-    """Fill both from a folder, in place. Collective.
+    folder: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer | None,
+    world: World,
+    also: Groups,
+) -> list[str]:
+    """Fill all of it from a folder, in place; return the groups that it does not have. Collective.
 
     Raises UserError if the folder's tensors are not those of this model, by name and shape.
     """
@@ -43,13 +55,14 @@ def read(
     with _plain_errors():
         metadata = dcp.FileSystemReader(folder).read_metadata()
     stored: dict[str, Any] = metadata.state_dict_metadata
-    wanted = _of_model(model)
+    there = {name.partition(".")[0] for name in stored}
+    wanted = _of_model(model) | _flat({name: also[name] for name in also if name in there})
     for name in sorted(wanted.keys() | {name for name in stored if name.startswith("model.")}):
-        there = list(stored[name].size) if name in stored else "missing"
+        saved = list(stored[name].size) if name in stored else "missing"
         here = list(wanted[name].shape) if name in wanted else "missing"
-        if there != here:
+        if saved != here:
             raise UserError(
-                f"{folder} is of another model: {name.removeprefix('model.')} is {there} there, "
+                f"{folder} is of another model: {name.removeprefix('model.')} is {saved} there, "
                 f"{here} here",
                 "take the settings from the run's config.toml, or start another run: --name NEW",
             )
@@ -64,6 +77,7 @@ def read(
         groups = optimizer.state_dict()["param_groups"]
         filled = {i: state[name] for i, name in enumerate(order) if name in state}
         optimizer.load_state_dict({"state": filled, "param_groups": groups})
+    return [name for name in also if name not in there]
 
 
 def save_weights(path: Path, model: nn.Module, world: World | None = None) -> None:
@@ -86,6 +100,12 @@ def save_weights(path: Path, model: nn.Module, world: World | None = None) -> No
             ) from error
 
 
+def named_state(model: nn.Module) -> dict[str, Tensor]:
+    """The model's own parameters and buffers by their plain names; a tied one has several."""
+    state = _unwrapped(model).state_dict(keep_vars=True)
+    return {name.replace("_orig_mod.", ""): value for name, value in state.items()}
+
+
 def _unwrapped(model: nn.Module) -> nn.Module:
     return model.module if isinstance(model, nn.parallel.DistributedDataParallel) else model
 
@@ -96,8 +116,11 @@ def _parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
 
 
 def _of_model(model: nn.Module) -> dict[str, Tensor]:
-    state = _unwrapped(model).state_dict()
-    return {"model." + name.replace("_orig_mod.", ""): value for name, value in state.items()}
+    return {f"model.{name}": value.detach() for name, value in named_state(model).items()}
+
+
+def _flat(groups: Groups) -> dict[str, Tensor]:
+    return {f"{group}.{name}": x for group, named in groups.items() for name, x in named.items()}
 
 
 def _empty_state(stored: dict[str, Any], model: nn.Module) -> dict[str, dict[str, Tensor]]:

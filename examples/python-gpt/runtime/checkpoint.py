@@ -24,16 +24,26 @@ from torch import nn
 
 from runtime import rng, tensors
 from runtime.errors import UserError
+from runtime.tensors import Groups
 from runtime.world import World
 
 FORMAT = 1
+# What reading a damaged file raises.
+DAMAGE = (OSError, EOFError, LookupError, TypeError, ValueError, RuntimeError, UnpicklingError)
 
 
 class Checkpoints:
-    """The newest `keep` checkpoints of a run. Its methods are collective."""
+    """The newest `keep` checkpoints of a run. Its methods are collective.
 
-    def __init__(self, folder: Path, keep: int = 2, world: World | None = None) -> None:
+    `also` holds groups of further tensors, each tensor by its name. They are saved with the model,
+    and filled in place from a checkpoint that has the group; one that lacks it leaves them alone.
+    """
+
+    def __init__(
+        self, folder: Path, keep: int = 2, world: World | None = None, *, also: Groups | None = None
+    ) -> None:
         self.folder, self.keep, self.world = folder, keep, world or World()
+        self.also = {**(also or {})}
 
     def latest(self) -> Path | None:
         """The newest checkpoint, as the main process sees it."""
@@ -66,7 +76,7 @@ class Checkpoints:
                     self._sweep()
                     draft.mkdir(parents=True)
             with self._together(failed, fix, OSError):
-                tensors.write(draft, model, optimizer, self.world)
+                tensors.write(draft, model, optimizer, self.world, self.also)
                 _write_rank(draft, self.world.rank)
             with self._together(failed, fix, OSError):
                 if self.world.is_main:
@@ -88,16 +98,7 @@ class Checkpoints:
         checkpoint is damaged or of another model.
         """
         fix = f"rm -r {path}    # then the same command goes on from the checkpoint before it"
-        damage = (
-            OSError,
-            EOFError,
-            LookupError,
-            TypeError,
-            ValueError,
-            RuntimeError,
-            UnpicklingError,
-        )
-        with self._together(f"{path} is damaged", fix, *damage):
+        with self._together(f"{path} is damaged", fix, *DAMAGE):
             about = json.loads((path / "run.json").read_text())
             if about["format"] != FORMAT:
                 raise UserError(
@@ -113,7 +114,9 @@ class Checkpoints:
                 f"use {about['optimizer']} again, or start another run: --name NEW",
             )
         with self._together(f"{path} cannot be read", fix, OSError):
-            tensors.read(path, model, optimizer, self.world)
+            missing = tensors.read(path, model, optimizer, self.world, self.also)
+        if missing and self.world.is_main:
+            print(f"{path} has no {', '.join(missing)}, which begins anew")
         if about["processes"] == self.world.size:
             rng.set_state(_read_rank(path, self.world.rank)["rng"])
         else:  # no process has a past of its own: new streams, the same at every such start

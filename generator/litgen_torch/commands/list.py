@@ -4,9 +4,10 @@ import json
 
 import click
 
-from litgen_torch.answers import FLAGS, Answers, complete, needed, possible, with_defaults
+from litgen_torch.answers import FLAGS, Answers, complete, with_defaults
 from litgen_torch.catalog import Question, packages, questions
 from litgen_torch.render import evaluate, templates_folder
+from litgen_torch.solve import needed, possible
 
 
 @click.command()
@@ -19,7 +20,8 @@ def command(as_json: bool) -> None:
     width = max(len(choice.value) for question in questions() for choice in question.choices)
     for question in questions():
         flag = f"--{question.name}" if question.name in FLAGS else f"--with {question.name}=…"
-        click.echo(f"{click.style(flag, bold=True)}    {question.help}")
+        many = "    any number of these" if question.many else ""
+        click.echo(f"{click.style(flag, bold=True)}    {question.help}{many}")
         for choice in question.choices:
             needs = needed(questions(), question.name, choice.value)
             needs += [f"package {name}" for name in _brought(question, choice.value)]
@@ -32,6 +34,7 @@ def _data(question: Question) -> dict[str, object]:
     return {
         "name": question.name,
         "help": question.help,
+        "many": question.many,
         "choices": [
             {
                 "value": choice.value,
@@ -46,10 +49,11 @@ def _data(question: Question) -> dict[str, object]:
 
 def _brought(question: Question, value: str) -> list[str]:
     """The packages that a project needs with this choice, and not with another in its place."""
-    answers = complete(questions(), {question.name: value})
-    alike = [answers | {question.name: other} for other in question.values(answers)]
-    others = [_packages(each) for each in alike if possible(questions(), each)]
-    return sorted(_packages(answers) - set[str].intersection(*others))
+    answers = complete(questions(), {question.name: question.answer(value)})
+    others = [()] if question.many else question.values(answers)
+    alike: list[Answers] = [answers | {question.name: other} for other in others]
+    without = [_packages(each) for each in alike if possible(questions(), each)]
+    return sorted(_packages(answers) - set[str].intersection(*without))
 
 
 def _packages(answers: Answers) -> set[str]:

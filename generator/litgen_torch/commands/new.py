@@ -10,7 +10,14 @@ from pathlib import Path
 import click
 
 from litgen_torch import cli, tree
-from litgen_torch.answers import Answers, check_known, check_name, complete, flags, with_defaults
+from litgen_torch.answers import (
+    Answers,
+    check_name,
+    complete,
+    flags,
+    read_answers,
+    with_defaults,
+)
 from litgen_torch.catalog import packages, questions
 from litgen_torch.errors import LitgenError
 from litgen_torch.finish import finish
@@ -79,9 +86,12 @@ def _is_terminal() -> bool:
 
 
 def _from_flags(slots: dict[str, str | None], others: tuple[str, ...]) -> Answers:
-    given = {kind: choice for kind, choice in slots.items() if choice is not None}
+    given: Answers = {kind: choice for kind, choice in slots.items() if choice is not None}
+    sets = {question.name: question for question in questions() if question.many}
     for kind, choice in map(_pair, others):
-        if given.setdefault(kind, choice) != choice:
+        if kind in sets:
+            given[kind] = sets[kind].answer(choice, *given.get(kind, ()))
+        elif given.setdefault(kind, choice) != choice:
             raise click.UsageError(f"{kind} is given twice: {given[kind]} and {choice}")
     return given
 
@@ -99,15 +109,10 @@ def _from_file(file: str) -> Answers:
     except (OSError, ValueError) as error:
         words = error.strerror if isinstance(error, OSError) else str(error)
         raise LitgenError(f"{file}: {words}", 'lines such as: strategy = "ddp"') from error
-    answers = found.get("answers", found)  # a project's own record will do
     try:
-        for kind, choice in answers.items():
-            if not isinstance(choice, str):
-                raise LitgenError(f"{kind} is {choice!r}, not text", f'{kind} = "…"')
-        check_known(questions(), answers)
+        return read_answers(questions(), found.get("answers", found))  # a project's record will do
     except LitgenError as error:
         raise LitgenError(f"{file}: {error.message}", error.hint) from error
-    return dict(answers)
 
 
 def _summary(path: str, files: Tree) -> str:

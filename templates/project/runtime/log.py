@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from torch import nn
 
 from runtime.config import save_config
 from runtime.errors import UserError
+from runtime.numbers import as_text, short
 from runtime.plot import draw, read_metrics, sparkline
 from runtime.world import World
 
@@ -52,7 +53,11 @@ def _writing(folder: Path) -> Iterator[None]:
 
 
 class Log:
-    """The log of one run, from `step` on: what an earlier process logged beyond it is removed."""
+    """The log of one run, from `step` on: what an earlier process logged beyond it is removed.
+
+    `also` are further logs: `start` makes each as `kind(folder, step, config)`, and they are called
+    with step and values, which need not be finite, and closed in the end.
+    """
 
     def __init__(
         self,
@@ -63,11 +68,13 @@ class Log:
         per_step: int,
         unit: str,
         world: World | None = None,
+        also: Sequence[Callable[[Path, int, Any], Any]] = (),
     ) -> None:
         self.folder, self.steps, self.first = folder, steps, step
         self.per_step, self.unit = per_step, unit  # a step sees so many of these
         self.is_main = (world or World()).is_main
         self.metrics = folder / "metrics.jsonl"
+        self.also, self._loggers = [*also], list[Any]()
         self._live = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
         self._began = self._last = self._drawn = time.monotonic()
         self._last_step, self._rate = step, ""
@@ -88,9 +95,10 @@ class Log:
         if self.is_main:
             with _writing(self.folder):
                 save_config(config, self.folder / "config.toml")
+                self._loggers = [kind(self.folder, self.first, config) for kind in self.also]
         # DistributedDataParallel holds the model as `module`; fully_shard renames its class.
         kind = type(getattr(model, "module", model)).__name__.removeprefix("FSDP")
-        size = _short(sum(p.numel() for p in model.parameters()))
+        size = short(sum(p.numel() for p in model.parameters()))
         resumed = f" · resumed from step {self.first}" if self.first else ""
         about = f"{config.name} · {kind}, {size} parameters · {device} · seed {config.seed}"
         self.say(f"{about}{resumed} → {self.folder}")
@@ -108,12 +116,15 @@ class Log:
         # Closed at once, so that no line waits in a buffer for a kill.
         with _writing(self.folder), self.metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **line}) + "\n")
+        with _writing(self.folder):
+            for logger in self._loggers:
+                logger(step, values)
         now = time.monotonic()
         if step > self._last_step:
             pace = (step - self._last_step) * self.per_step / max(now - self._last, 1e-9)
-            self._rate = f"{_short(pace)} {self.unit}/s"
+            self._rate = f"{short(pace)} {self.unit}/s"
         self._last, self._last_step = now, step
-        shown = {key: f"{key} {_number(key, value)}" for key, value in values.items()}
+        shown = {key: f"{key} {as_text(key, value)}" for key, value in values.items()}
         scores = [shown.pop(key) for key in values if key.startswith("val_")]
         self.say("   ".join([self._line(step, *shown.values()), *scores]))
 
@@ -146,6 +157,8 @@ class Log:
         """Draw loss.svg and print the last line: the result, or how the run goes on."""
         if not self.is_main:
             return
+        for logger in self._loggers:
+            logger.close()
         with _writing(self.folder):
             draw(self.metrics, self.folder / "loss.svg")
         if step < self.steps:
@@ -153,11 +166,11 @@ class Log:
             return
         lines = read_metrics(self.metrics)
         last = {key: line[key] for line in lines for key in line if line[key] is not None}
-        scores = {k: f"{k} {_number(k, last[k])}" for k in last if k.startswith("val_")}
+        scores = {k: f"{k} {as_text(k, last[k])}" for k in last if k.startswith("val_")}
         if "val_loss" in last:
             known = [line for line in lines if line.get("val_loss") is not None]
             best, place = min((line["val_loss"], line["step"]) for line in known)
-            scores["val_loss"] += f" (best {_number('val_loss', best)} at {place})"
+            scores["val_loss"] += f" (best {as_text('val_loss', best)} at {place})"
         curve = sparkline(line.get("loss") for line in lines)
         weights, picture = self.folder / "weights.pt", self.folder / "loss.svg"
         self.say(f"done: {', '.join(scores.values()) or 'nothing was validated'}")
@@ -181,19 +194,3 @@ class Log:
         left = f"left {clock}:{int(seconds) % 60:02}"
         place = f"step {step:>{len(str(self.steps)) + 1}}/{self.steps}"
         return "   ".join(filter(None, [place, *parts, self._rate, left]))
-
-
-def _number(key: str, value: float) -> str:
-    if key == "lr" or abs(value) >= 1e4:
-        return f"{value:.1e}"
-    return f"{value:.2f}" if key == "norm" else f"{value:.3f}"
-
-
-def _short(count: float) -> str:
-    """The number with three digits: 64, 3.10k, 192k, 1.86M."""
-    suffixes = ["G", "M", "k", ""]
-    while count >= 999.5 and len(suffixes) > 1:
-        count /= 1000
-        suffixes.pop()
-    digits = f"{count:#.3g}".rstrip(".") if suffixes[-1] else f"{count:.3g}"
-    return digits + suffixes[-1]
