@@ -37,6 +37,7 @@ storm: .venv/.ready
 benchmark: .venv/.ready
 	$(BIN)/python tests/benchmarks/startup.py
 	$(BIN)/python tests/benchmarks/step.py --rounds 50 --steps 100
+	$(BIN)/python tests/benchmarks/codemods.py
 
 examples: .venv/.ready
 	OMP_NUM_THREADS=$$(nproc) $(BIN)/python examples/generate.py --train

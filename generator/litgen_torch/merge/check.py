@@ -2,15 +2,47 @@
 
 import ast
 import builtins
+import re
 import symtable
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from litgen_torch.merge.comments import comments
 from litgen_torch.merge.meaning import meaning, simple_keys
 from litgen_torch.merge.source import Statement
 
 KNOWN = frozenset(dir(builtins)) | {"__file__", "__name__", "__doc__", "__path__"}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What would be wrong with a merged file, at the owner's line."""
+
+    reason: str
+    line: int = 1
+
+
+def problems(mine: str, merged: str, new: str) -> list[Problem]:
+    """What is wrong with a merged file that is not so in the owner's, nor in the template's."""
+    try:
+        tree = ast.parse(merged)
+    except SyntaxError as error:
+        return [Problem(f"the result would not be Python: {error.msg}")]
+    names = undefined(merged)
+    early = used_too_early(tree)
+    if names:
+        names -= undefined(mine) | undefined(new)
+    if early:
+        early -= used_too_early(ast.parse(mine)) | used_too_early(ast.parse(new))
+    found = [
+        Problem(f"nothing would define {name!r} any more", _line_of(name, mine))
+        for name in sorted(names)
+    ]
+    return found + [
+        Problem(f"{name!r} would be used in {where}() before it is set", _line_of(name, mine))
+        for where, name in sorted(early)
+    ]
 
 
 def undefined(text: str) -> set[str]:
@@ -38,23 +70,30 @@ def used_names(text: str) -> set[str]:
     return names | exported
 
 
-def used_too_early(text: str) -> set[tuple[str, str]]:
+def used_too_early(tree: ast.Module) -> set[tuple[str, str]]:
     """Functions and their variables that are read on a line before the first that sets them."""
     found = set()
-    for function in ast.walk(ast.parse(text)):
+    for function in ast.walk(tree):
         if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            set_on, read_on = _lines(function, ast.Store), _lines(function, ast.Load)
+            set_on, read_on = _lines(function)
             early = {n for n in set_on.keys() & read_on.keys() if read_on[n] < set_on[n]}
             found |= {(function.name, name) for name in early - _parameters(function)}
     return found
 
 
-def lost(mine: str, base: str, merged: str, combined: Iterable[Statement]) -> list[str]:
+def lost(mine: str, base: str, merged: str, combined: Iterable[Statement]) -> list[Problem]:
     """Statements and comments of the owner's that the merged file has no longer."""
     own, template, result = map(simple_keys, (mine, base, merged))
     gone = own - template - result - Counter(statement.key for statement in combined)
     words = [Counter(comments(text)) for text in (mine, base, merged)]
-    return [*gone, *(words[0] - words[1] - words[2])]
+    texts = [*gone, *(words[0] - words[1] - words[2])]
+    return [Problem(f"this of yours would be lost: {text}") for text in texts]
+
+
+def _line_of(name: str, text: str) -> int:
+    """The first line that has the name, or the first."""
+    lines = enumerate(text.splitlines(), 1)
+    return next((i for i, line in lines if re.search(rf"\b{name}\b", line)), 1)
 
 
 def _is_bound(symbol: symtable.Symbol) -> bool:
@@ -70,12 +109,14 @@ def _globals(table: symtable.SymbolTable) -> set[str]:
     return names.union(*(_globals(child) for child in table.get_children()))
 
 
-def _lines(function: ast.AST, context: type[ast.expr_context]) -> dict[str, int]:
-    lines: dict[str, int] = {}
+def _lines(function: ast.AST) -> tuple[dict[str, int], dict[str, int]]:
+    """The first lines on which names are set, and read."""
+    set_on, read_on = dict[str, int](), dict[str, int]()
     for node in ast.walk(function):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, context):
+        if isinstance(node, ast.Name):
+            lines = set_on if isinstance(node.ctx, ast.Store) else read_on
             lines[node.id] = min(node.lineno, lines.get(node.id, node.lineno))
-    return lines
+    return set_on, read_on
 
 
 def _parameters(function: ast.AST) -> set[str]:

@@ -20,6 +20,7 @@ from litgen_torch.merge.likeness import defined
 from litgen_torch.merge.outcome import Refusal
 from litgen_torch.merge.places import depth_of, nearest, where
 from litgen_torch.merge.source import Block, Source, Statement, parse, render_statement
+from litgen_torch.merge.text import merge_text
 
 CHANGED = "you changed a statement that this edit must replace"
 DELETED = "you deleted a statement that this edit must change"
@@ -43,6 +44,7 @@ class Edits:
     refusals: list[Refusal] = field(default_factory=list)
     conflicts: list[tuple[Statement, str]] = field(default_factory=list)
     combined: list[Statement] = field(default_factory=list)  # of which both sides changed a part
+    kept: list[int] = field(default_factory=list)  # lines where the owner's docstring stays
 
     def __post_init__(self) -> None:
         self.to_mine: Mates = align(self.base, self.mine)
@@ -85,13 +87,28 @@ class Edits:
         mine.changed = True
         self.combined.append(mine)
 
+    def merge_docstring(self, base: Statement, mine: Statement, new: Statement) -> None:
+        """Merge two docstrings line by line; where that fails the owner's stays, as comments do."""
+        texts = [
+            cst.Module([s.node.with_changes(leading_lines=())]).code for s in (base, mine, new)
+        ]
+        merged = merge_text(texts[0], texts[1], texts[2], path=self.path)
+        try:
+            (put,) = parse(merged.text).root.statements
+        except (SyntaxError, ValueError):
+            put = mine
+        if merged.refusals or put is mine:
+            self.kept.append(mine.number)
+        else:
+            mine.node = mine.node.with_changes(body=put.node.body)
+            mine.changed = True
+            self.combined.append(mine)
+
     def put(self, base: Statement, mine: Statement, new: Statement) -> None:
         """The template's statement in the place of the owner's, which is as it was."""
         block = mine.block
         put = self.copied(new, block)
-        if not mine.blocks and inner_comments(
-            mine, base
-        ):  # his comments are inside: change the rest
+        if not mine.blocks and inner_comments(mine, base):  # his: so change what is around them
             small = merge_nodes(*(s.node.body[0] for s in (base, mine, new)), gently=True)
             put.node = mine.node.with_changes(body=[small])
             put.text = mine.text
@@ -133,16 +150,32 @@ class Edits:
         put.changed = True
         return put
 
-    def is_there(self, new: list[Statement]) -> bool:
-        """Whether the owner already has these statements, unmatched: written by hand, say."""
-        free = {s.key for s in self.mine.walk() if s not in self.to_mine.back}
+    def is_there(self, new: list[Statement], block: Block) -> bool:
+        """Whether the owner's version of a block has these statements: written by hand, say."""
+        free = {s.key for s in self._own(block)} if new else set()
         return bool(new) and all(statement.key in free for statement in new)
 
-    def taken(self, new: list[Statement]) -> Statement | None:
-        """What the owner defined himself under a name that the template brings."""
+    def taken(self, new: list[Statement], block: Block) -> Statement | None:
+        """What the owner defined himself in this block under a name that the template brings."""
         names = {name for statement in new if (name := defined(statement))}
-        own = [s for s in self.mine.walk() if s not in self.to_mine.back]
+        target = self.to_mine.blocks.get(block, self.mine.root)
+        own = [s for s in target.statements if s not in self.to_mine.back]
         return next((s for s in own if defined(s) in names), None)
+
+    def _own(self, block: Block) -> list[Statement]:
+        """The statements in the owner's version of a block that are his alone."""
+        target = self.to_mine.blocks.get(block, self.mine.root)
+        inside = [s for outer in target.statements for s in outer.walk()]
+        return [s for s in inside if s not in self.to_mine.back]
+
+    def hollow(self, gone: list[Statement]) -> Statement | None:
+        """A block of the owner's own that would have nothing left in it."""
+        for statement in gone:
+            owner = statement.block.owner
+            is_own = owner is not None and owner not in self.to_mine.back
+            if is_own and set(statement.block.statements) <= set(gone):
+                return owner
+        return None
 
     def has_more(self, base: Statement, new: Statement) -> bool:
         """Whether the template only added blocks, such as an `else`, and left the heads alone."""

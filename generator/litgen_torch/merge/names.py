@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from functools import lru_cache
 
 import libcst as cst
 
@@ -113,7 +114,7 @@ def _renamed(
 ) -> dict[str, str]:
     """Candidates that are gone, where in all equal places one and the same new name stands."""
     old, fresh = Counter(_names(before)), set(_names(now))
-    gone = {name for name in candidates - {"_"} if name not in fresh}
+    gone = candidates - fresh - {"_"}
     if not gone:
         return {}
     seen: defaultdict[str, Counter[str]] = defaultdict(Counter)
@@ -176,6 +177,7 @@ def _shape(node: object) -> str:
     return f"({type(node).__name__} {' '.join(_shape(getattr(node, n, None)) for n in names)})"
 
 
+@lru_cache(512)
 def _names(tree: ast.AST) -> list[str]:
     """Every name in a tree, in order: variables, parameters, what functions are called."""
     found = []

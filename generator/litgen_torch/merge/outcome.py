@@ -15,6 +15,7 @@ class Refusal:
     reason: str  # lower case, no full stop
     yours: str  # what stands there now
     template: str  # what the edit would put there
+    by_hand: str = ""  # what to do, where that is known; markers cannot hold such a place
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Merged:
     text: str
     refusals: tuple[Refusal, ...] = ()
     renames: dict[str, str] = field(default_factory=dict)  # the template's names to the owner's
+    kept: tuple[int, ...] = ()  # lines where his words stay although the template changed them
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,13 @@
 """The structural merge of one Python file."""
 
 import ast
+import re
 from dataclasses import dataclass, replace
 
 import libcst as cst
 
 from litgen_torch.merge import check
+from litgen_torch.merge.check import Problem
 from litgen_torch.merge.comments import merge_header
 from litgen_torch.merge.edits import UNNEEDED
 from litgen_torch.merge.imports import imports_of, merge_imports, take_imports
@@ -15,6 +17,7 @@ from litgen_torch.merge.outcome import Merged, Refusal
 from litgen_torch.merge.replay import Replay
 from litgen_torch.merge.source import Source, Statement, parse
 from litgen_torch.merge.style import style_of
+from litgen_torch.merge.text import newline
 
 BOM = "\ufeff"  # some editors begin a file with it
 
@@ -32,7 +35,8 @@ class Task:
 
 def merge_python(base: str, mine: str, new: str, task: Task) -> Merged:
     """Carry the change from base to new into mine; where it refuses, the text is the owner's."""
-    base, own, new = (text.removeprefix(BOM) for text in (base, mine, new))
+    end, own = newline(mine), mine.removeprefix(BOM)
+    base, new = (re.sub("\r?\n", end, text.removeprefix(BOM)) for text in (base, new))
     merged = _merge(base, own, new, task)
     removes = any(refusal.reason == UNNEEDED for refusal in merged.refusals)
     if merged.refusals and not removes and _is_done(base, own, new, task):
@@ -59,14 +63,11 @@ def _merge(base: str, mine: str, new: str, task: Task) -> Merged:
     except SyntaxError as error:
         where = f"line {error.lineno}, column {error.offset}"
         reason = f"this file is not Python: {error.msg} at {where}"
-        return Merged(
-            mine, (Refusal(task.path, error.lineno or 1, "", reason, error.text or "", ""),)
-        )
+        return _refused(mine, [Problem(reason, error.lineno or 1)], task)
     except ValueError as error:
-        return Merged(mine, (Refusal(task.path, 1, "", str(error), "", ""),))
+        return _refused(mine, [Problem(str(error))], task)
     if named.problems:
-        reasons = tuple(Refusal(task.path, 1, "", reason, "", "") for reason in named.problems)
-        return Merged(mine, reasons)
+        return _refused(mine, [Problem(reason) for reason in named.problems], task)
     if named.template:
         here = _named(mine, named.template)
     before, there = _named(base, joined(named.owner, named.template)), _named(new, named.owner)
@@ -75,14 +76,29 @@ def _merge(base: str, mine: str, new: str, task: Task) -> Merged:
     imports = take_imports(before), take_imports(there)
     replay.run()
     merge_header(before, here, there)
-    problems = _add_imports(replay, *imports)
-    refusals = list(replay.refusals)
-    merged = mark(here, replay.conflicts) if refusals and task.markers else here.code
-    if not refusals:
-        problems += _problems(here.text, merged, replay, "" if task.is_part else replay.new.text)
-        refusals = [Refusal(task.path, 1, "", reason, "", "") for reason in problems]
-        merged = mine if refusals else merged
-    return Merged(merged, tuple(refusals), _flat(named.owner))
+    clashes = _add_imports(replay, *imports)
+    renames, kept = _flat(named.owner), tuple(replay.kept)
+    if replay.refusals:
+        text = mark(here, replay.conflicts) if task.markers else here.code
+        return Merged(text, tuple(replay.refusals), renames, kept)
+    merged = here.code
+    problems = clashes + check.problems(here.text, merged, "" if task.is_part else there.text)
+    if not problems:
+        problems = check.lost(here.text, before.text, merged, replay.combined)
+    if problems:
+        return _refused(mine, problems, task)
+    return Merged(merged, (), renames, kept)
+
+
+def _refused(mine: str, problems: list[Problem], task: Task) -> Merged:
+    """The file as it is, because of something that one statement cannot answer for."""
+    lines = [*mine.splitlines(), ""]
+    refusals = [
+        Refusal(task.path, problem.line, "", problem.reason, lines[problem.line - 1], "")
+        for problem in problems
+        if problem.line not in task.accept
+    ]
+    return Merged(mine, tuple(refusals))
 
 
 def _named(text: str, renames: Renames) -> Source:
@@ -94,24 +110,11 @@ def _flat(renames: Renames) -> dict[str, str]:
     return {old: new for names in renames.values() for old, new in names.items()}
 
 
-def _add_imports(replay: Replay, base: list[Statement], new: list[Statement]) -> list[str]:
+def _add_imports(replay: Replay, base: list[Statement], new: list[Statement]) -> list[Problem]:
     """Merge the imports, and say which cannot be."""
     used = check.used_names(replay.mine.code)
     bound = {item.binds for statement in new for item in imports_of(statement)}
     wanted = bound - check.used_names(replay.new.text)
     clashes = merge_imports(base, replay.mine, new, used=used, wanted=wanted)
-    return [f"{item.binds!r} is the name of something else of yours" for item in clashes]
-
-
-def _problems(mine: str, merged: str, replay: Replay, new: str) -> list[str]:
-    """What is wrong with the result that was not wrong before."""
-    try:
-        ast.parse(merged)
-    except SyntaxError as error:
-        return [f"the result would not be Python: {error.msg}"]
-    names = check.undefined(merged) - check.undefined(mine) - check.undefined(new)
-    problems = [f"nothing would define {name!r} any more" for name in sorted(names)]
-    early = check.used_too_early(merged) - check.used_too_early(mine) - check.used_too_early(new)
-    problems += [f"{name!r} would be used in {where}() before it is set" for where, name in early]
-    gone = check.lost(mine, replay.base.text, merged, replay.combined)
-    return problems + [f"this of yours would be lost: {text}" for text in gone]
+    reason = "is the name of something else of yours"
+    return [Problem(f"{item.binds!r} {reason}") for item in clashes]

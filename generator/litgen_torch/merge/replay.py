@@ -41,6 +41,8 @@ class Replay(Edits):
 
     def _gap(self, gap: Gap, old: list[Statement], new: list[Statement]) -> None:
         """Replay what changed between two statements that stayed: some went, some came."""
+        if not old and not new:
+            return
         for outer in [s for s in new if s in self.to_new.wraps]:
             if taken := [s for s in self.to_new.wraps[outer] if s in old]:
                 i, j, k = old.index(taken[0]), old.index(taken[-1]), new.index(outer)
@@ -61,7 +63,7 @@ class Replay(Edits):
     def _replace(self, gap: Gap, old: list[Statement], new: list[Statement]) -> None:
         """Put the new statements where the old ones, or else the gap, are in the owner's file."""
         mates = [self.to_mine.of.get(statement) for statement in old]
-        if self.is_there(new):
+        if self.is_there(new, gap.block):
             new = []
         if old and new and not all(mates):
             self.refuse(DELETED, next(filter(None, mates), None), gap.block, new)
@@ -70,7 +72,10 @@ class Replay(Edits):
             if mate and mate.key != statement.key:
                 self.refuse(CHANGED if new else UNNEEDED, mate, gap.block, new)
                 return
-        if taken := self.taken(new):
+        if not new and (hollow := self.hollow([mate for mate in mates if mate])):
+            self.refuse(UNNEEDED, hollow, gap.block, new)
+            return
+        if taken := self.taken(new, gap.block):
             self.refuse(TAKEN, taken, gap.block, new)
             return
         if new:
@@ -89,16 +94,17 @@ class Replay(Edits):
         if base.text == new.text:
             return
         if mine is None:
-            if base.key != new.key and not self.is_there([new]):
+            if base.key != new.key and not self.is_there([new], base.block):
                 self.refuse(DELETED, None, base.block, [new])
             return
         merge_layout(base, mine, new)
         if base.key == new.key and not base.blocks:
             if base.text == mine.text:
                 self.put(base, mine, new)
-        elif base.key.startswith("doc ") or (mine.key == new.key and not base.blocks):
-            if mine.key == base.key:
-                self.put(base, mine, new)  # else a docstring is the owner's, as comments are
+        elif mine.key == new.key and not base.blocks:
+            return
+        elif base.key.startswith("doc ") and mine.key != base.key:
+            self.merge_docstring(base, mine, new)
         elif self.is_alike(base, new):
             for old, there in zip(base.blocks, new.blocks, strict=True):
                 self.merge_head(old, self.to_mine.blocks[old], there)

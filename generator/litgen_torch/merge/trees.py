@@ -8,6 +8,8 @@ from litgen_torch.render import Tree
 
 Places = frozenset[tuple[str, int]]  # paths, and lines of the owner's file, where his version stays
 
+YOURS = "yours, although the template changed it"
+
 
 def merge(
     base: Tree,
@@ -73,7 +75,7 @@ class _Work:
         elif here == before:
             self.tree[path] = there
         elif path in self.leave or (here is None and _is_prose(path)):
-            self.kept.append(f"{path}: yours, although the template changed it")
+            self.kept.append(f"{path}: {YOURS}")
         elif here is None:
             self.refuse(Refusal(path, 0, "", "you deleted this file", "", there))
         elif before is None:
@@ -91,12 +93,11 @@ class _Work:
         merged = _merge_file(base, self.tree[path], new, path, accept, self, is_part)
         self.tree[path] = merged.text
         if path.endswith(".md"):  # text for people is no reason to stop
-            self.kept += [
-                f"{path}:{r.line}: yours, although the template changed it" for r in merged.refusals
-            ]
+            self.kept += [f"{path}:{r.line}: {YOURS}" for r in merged.refusals]
         else:
             self.refusals += merged.refusals
         self.renames |= merged.renames
+        self.kept += [f"{path}:{line}: {YOURS}" for line in merged.kept]
 
 
 def _follow_moves(base: Tree, mine: Tree, new: Tree, work: _Work) -> tuple[Tree, Tree]:
