@@ -161,6 +161,14 @@ def test_metrics_that_agree_in_the_first_batch_do_not_share_their_counts(tmp_pat
 
 
 @pytest.mark.slow
+def test_a_project_s_own_tests_pass_with_all_of_them(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
+    project = generate(tmp_path, **ADD_ONS)
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=1200)
+    assert "\n3 passed in " in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("answers", paired_projects(), ids=project_id)
 def test_any_two_of_them_train_and_resume_to_the_bit(tmp_path: Path, answers: Answers) -> None:
     project = generate(tmp_path / "p", **answers)

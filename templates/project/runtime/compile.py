@@ -18,9 +18,9 @@ def compile_blocks(blocks: Iterable[nn.Module], **options: Any) -> None:
     """Compile each block in place, with the options of torch.compile.
 
     That happens at the first call, takes from seconds to minutes, and is kept for the next start;
-    equal blocks are compiled once. To be called after `checkpoint_activations`, so that the
-    compiler sees what is computed twice, and before the model is spread over processes, so that a
-    block's gradients travel while the next one's are computed. Names of parameters stay.
+    equal blocks are compiled once. To be called after `checkpoint_activations`, so that what is
+    computed twice is compiled too, and before the model is spread over processes, so that a block's
+    gradients travel while the next one's are computed. Names of parameters stay as they are.
     TORCH_COMPILE_DISABLE=1 runs the blocks as they are written. Raises UserError where there is no
     compiler. See https://docs.pytorch.org/tutorials/recipes/regional_compilation.html.
     """
