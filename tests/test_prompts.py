@@ -24,7 +24,7 @@ class Terminal:
     """A command on a terminal of its own."""
 
     def __init__(self, *words: str, folder: Path, extra: dict[str, str]) -> None:
-        self.screen, self._read = "", 0
+        self.screen, self.raw, self._read = "", "", 0
         self._end, inner = pty.openpty()
         # Ordinary terminals say where the cursor is when asked; this one cannot.
         environment = os.environ | {"TERM": "xterm", "CI": "", "PROMPT_TOOLKIT_NO_CPR": "1"} | extra
@@ -63,6 +63,7 @@ class Terminal:
         while select.select([self._end], [], [], seconds)[0]:
             try:
                 text = os.read(self._end, 65536).decode(errors="replace")
+                self.raw += text
             except OSError:  # the other end was closed
                 return
             self.screen += STEERING.sub("", text)

@@ -8,12 +8,29 @@ from typing import Any
 import click
 
 from litgen_torch.errors import LitgenError
+from litgen_torch.versions import installed
 
-COMMANDS = {
-    "new": "Make a training project.",
-    "list": "Show what can be chosen, and what it needs.",
-    "completion": "Print the completion script of a shell.",
+GROUPS = {
+    "Begin": {
+        "new": "Make a training project.",
+        "list": "Show what can be chosen, and what it needs.",
+        "explain": "Show which lines a choice brings, and what it needs.",
+        "completion": "Print the completion script of a shell.",
+    },
+    "Change it later": {
+        "add": "Add a choice, or put it in the place of another.",
+        "remove": "Remove a choice.",
+        "set": "Make a choice the only one of its kind.",
+        "undo": "Take the last change back.",
+        "eject": "Make litgen forget the project.",
+    },
+    "Look": {
+        "status": "Show which files are edited, deleted or behind.",
+        "diff": "Show what you changed, or what the template did.",
+        "doctor": "Check Python, torch, the hardware and the project.",
+    },
 }
+COMMANDS = {name: words for group in GROUPS.values() for name, words in group.items()}
 
 
 class Commands(click.Group):
@@ -30,8 +47,10 @@ class Commands(click.Group):
         return command
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        width = max(map(len, COMMANDS))  # one column for all
+        for title, commands in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(f"{name:{width}}", words) for name, words in commands.items()])
 
     def resolve_command(
         self, context: click.Context, args: list[str]
@@ -45,15 +64,8 @@ class Commands(click.Group):
 
 def _version(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
     if wanted:
-        click.echo(f"litgen {version()}")
+        click.echo(f"litgen {installed()}")
         context.exit()
-
-
-def version() -> str:
-    """The installed version of litgen."""
-    from importlib.metadata import version as installed
-
-    return installed("litgen-torch")
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -82,7 +94,11 @@ def colour() -> bool | None:
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """Run litgen. Exit codes: 0 done, 1 refused with a message, 2 wrong usage, 130 interrupted."""
+    """Run litgen.
+
+    Exit codes: 0 done, or nothing to do, 1 refused with a message, 2 wrong usage, 3 a conflict with
+    what the owner wrote, 130 interrupted.
+    """
     try:
         group.main(arguments, prog_name="litgen", standalone_mode=False)
     except LitgenError as error:

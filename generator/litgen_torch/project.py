@@ -5,6 +5,7 @@ versions of litgen or the network. All of it is untrusted input when it is read.
 """
 
 import hashlib
+import os
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -12,15 +13,20 @@ from typing import Any
 
 import tomlkit
 
-from litgen_torch.answers import Answers, check_name, complete, read_answers
+from litgen_torch.answers import Answers, check_name, complete, read_answers, with_defaults
 from litgen_torch.catalog import questions
 from litgen_torch.errors import LitgenError
-from litgen_torch.render import Tree
+from litgen_torch.finish import finish
+from litgen_torch.render import Tree, render
+from litgen_torch.versions import installed
 
 FORMAT = 1
 RECORD = ".litgen/project.toml"
 # No formatter, linter, test collector or type checker takes a `.base` file for Python.
 BASE, SUFFIX = ".litgen/base/", ".base"
+# Where no code of the owner's lies; folders that begin with a dot and environments are skipped too.
+SKIPPED = {"runs", "__pycache__", "node_modules", "site-packages"}
+MOST_ENTRIES = 20_000  # looked at in search of code: folders of data may lie in a project
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,7 @@ class Project:
     name: str
     answers: Answers
     base: Tree
+    stored: Tree  # the files in `.litgen/` that say all this, as they are
 
 
 def with_record(tree: Tree, *, name: str, answers: Answers, version: str) -> Tree:
@@ -48,6 +55,31 @@ def with_record(tree: Tree, *, name: str, answers: Answers, version: str) -> Tre
     return tree | base | {RECORD: tomlkit.dumps(record)}
 
 
+def from_templates(name: str, answers: Answers) -> Tree:
+    """Every file of a project as the installed templates have it."""
+    return finish(render({"project_name": name, **with_defaults(questions(), answers)}), name)
+
+
+def find_project(start: Path) -> Path:
+    """The project that a folder lies in: the nearest folder upwards that has a record."""
+    start = start.absolute()
+    for folder in (start, *start.parents):
+        if (folder / RECORD).is_file():
+            return folder
+    raise LitgenError(
+        f"{start} lies in no project of litgen's: no {RECORD} there or above", "litgen new PATH"
+    )
+
+
+def written_by(folder: Path) -> str:
+    """The version of litgen that a project's record names; "" if it cannot be read."""
+    try:
+        found = tomllib.loads((folder / RECORD).read_text(encoding="utf-8")).get("litgen")
+    except (OSError, ValueError):
+        return ""
+    return found if isinstance(found, str) else ""
+
+
 def read_project(folder: Path) -> Project:
     """The project in a folder; raises LitgenError if there is none or its record is damaged."""
     file = folder / RECORD
@@ -56,31 +88,92 @@ def read_project(folder: Path) -> Project:
             f"{folder} is no project of litgen's: it has no {RECORD}", "litgen new PATH"
         )
     try:
-        record = tomllib.loads(file.read_text(encoding="utf-8"))
+        with file.open(encoding="utf-8", newline="") as stream:
+            text = stream.read()
+        record = tomllib.loads(text)
         if record["format"] != FORMAT:
             raise ValueError(f"format {record['format']}, expected {FORMAT}")
-        base = {path: _read_base(folder, path, known) for path, known in record["files"].items()}
         answers = complete(questions(), read_answers(questions(), record["answers"]))
-        project = Project(folder, record["litgen"], check_name(record["name"]), answers, base)
+        name = check_name(record["name"])
+        version, hashes = record["litgen"], record["files"]
+        found = {path: _read_base(folder, path) for path in hashes}
+        base = _checked(found, hashes, name=name, answers=answers, version=version)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise LitgenError(
             f"{file} is damaged: {_words(error)}",
             f"git checkout -- {file.parent}, or a backup of it",
         ) from error
-    return project
+    there = {f"{BASE}{path}{SUFFIX}": text for path, text in found.items() if text is not None}
+    return Project(folder, version, name, answers, base, there | {RECORD: text})
 
 
-def _read_base(folder: Path, path: str, expected: str) -> str:
+def python_files(folder: Path) -> list[str]:
+    """The Python files in a project, the nearest first; links are not followed."""
+    found, waiting, looked_at = list[str](), [""], 0
+    while waiting and looked_at < MOST_ENTRIES:
+        inside = waiting.pop(0)
+        entries = _entries(folder / inside)
+        looked_at += len(entries)
+        if any(entry.name == "pyvenv.cfg" for entry in entries):
+            continue
+        folders = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+        names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
+        found += [f"{inside}{name}" for name in names if name.endswith(".py")]
+        code = [name for name in folders if not name.startswith(".") and name not in SKIPPED]
+        waiting += [f"{inside}{name}/" for name in code]
+    return found
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as scan:
+            return sorted(scan, key=lambda entry: entry.name)
+    except OSError:  # a folder that may not be read holds no code to be changed
+        return []
+
+
+def check_inside(path: str) -> None:
+    """Raise ValueError for a path that leads out of a project."""
     if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
         raise ValueError(f"{path!r} lies outside the project")
+
+
+def _read_base(folder: Path, path: str) -> str | None:
+    check_inside(path)
     file = folder / f"{BASE}{path}{SUFFIX}"
     if not file.resolve().is_relative_to(folder.resolve()):
         raise ValueError(f"{path!r} leads out of the project")
+    if not file.exists():
+        return None
     with file.open(encoding="utf-8", newline="") as stream:
-        text = stream.read()
-    if _hash(text) != expected:
-        raise ValueError(f"the base of {path!r} is not as litgen wrote it")
-    return text
+        return stream.read()
+
+
+def _checked(
+    found: dict[str, str | None],
+    hashes: dict[str, str],
+    *,
+    name: str,
+    answers: Answers,
+    version: str,
+) -> Tree:
+    """The base: what was found where its hash says so, else what these templates make of it.
+
+    Two branches that each changed the project merge in git, base and all; no hash fits then, but
+    the templates give the same text.
+    """
+    base, rendered = dict[str, str](), Tree()
+    for path, text in found.items():
+        if text is None or _hash(text) != hashes[path]:
+            if version == installed() and not rendered:
+                rendered = from_templates(name, answers)
+            again = rendered.get(path)
+            if again is None or again != text and _hash(again) != hashes[path]:
+                missing = "is missing" if text is None else "is not as litgen wrote it"
+                raise ValueError(f"the base of {path!r} {missing}")
+            text = again
+        base[path] = text
+    return base
 
 
 def _hash(text: str) -> str:

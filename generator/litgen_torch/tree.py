@@ -58,6 +58,15 @@ def create(folder: Path, tree: Tree) -> None:
         undo.pop_all()
 
 
+def eject(folder: Path) -> None:
+    """Remove what litgen keeps in a project: by one rename, so that it is there or it is not."""
+    with errors_for_people(folder, "and run this again"), alone_in(folder, wait=False):
+        gone = folder / f"{PART}{secrets.token_hex(4)}"
+        (folder / ".litgen").rename(gone)
+        sync(folder)
+        shutil.rmtree(gone)
+
+
 def _go_on_after_a_kill(folder: Path) -> None:
     if (folder / WHOLE).is_dir():
         _move_up(folder)

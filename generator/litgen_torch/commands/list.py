@@ -24,7 +24,7 @@ def command(as_json: bool) -> None:
         click.echo(f"{click.style(flag, bold=True)}    {question.help}{many}")
         for choice in question.choices:
             needs = needed(questions(), question.name, choice.value)
-            needs += [f"package {name}" for name in _brought(question, choice.value)]
+            needs += [f"package {name}" for name in brought(question, choice.value)]
             after = click.style(f"    needs {', '.join(needs)}", dim=True) if needs else ""
             click.echo(f"  {choice.value:{width}}  {choice.summary}{after}")
         click.echo()
@@ -40,14 +40,14 @@ def _data(question: Question) -> dict[str, object]:
                 "value": choice.value,
                 "summary": choice.summary,
                 "needs": needed(questions(), question.name, choice.value),
-                "packages": _brought(question, choice.value),
+                "packages": brought(question, choice.value),
             }
             for choice in question.choices
         ],
     }
 
 
-def _brought(question: Question, value: str) -> list[str]:
+def brought(question: Question, value: str) -> list[str]:
     """The packages that a project needs with this choice, and not with another in its place."""
     answers = complete(questions(), {question.name: question.answer(value)})
     others = [()] if question.many else question.values(answers)

@@ -9,20 +9,13 @@ from pathlib import Path
 
 import click
 
-from litgen_torch import cli, tree
-from litgen_torch.answers import (
-    Answers,
-    check_name,
-    complete,
-    flags,
-    read_answers,
-    with_defaults,
-)
+from litgen_torch import tree
+from litgen_torch.answers import Answers, check_name, complete, flags, read_answers
 from litgen_torch.catalog import packages, questions
 from litgen_torch.errors import LitgenError
-from litgen_torch.finish import finish
-from litgen_torch.project import with_record
-from litgen_torch.render import Tree, render
+from litgen_torch.project import from_templates, with_record
+from litgen_torch.render import Tree
+from litgen_torch.versions import installed
 
 
 def _choices(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
@@ -68,13 +61,13 @@ def command(
         chosen = ask(given)
     elif not yes and (taken := {kind: chosen[kind] for kind in chosen if kind not in given}):
         click.echo(f"nothing asked; defaults taken: {' '.join(flags(taken))}", err=True)
-    files = finish(render({"project_name": name, **with_defaults(questions(), chosen)}), name)
+    files = from_templates(name, chosen)
     if not as_json:
         click.echo(_summary(path, files))
     if asking and not dry_run and not click.confirm("Write it?", default=True):
         raise LitgenError("nothing was written", _again(path, chosen))
     if not dry_run:
-        tree.create(folder, with_record(files, name=name, answers=chosen, version=cli.version()))
+        tree.create(folder, with_record(files, name=name, answers=chosen, version=installed()))
     if as_json:
         click.echo(json.dumps(_report(path, files, chosen) | {"written": not dry_run}, indent=2))
     else:

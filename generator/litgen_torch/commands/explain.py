@@ -1,0 +1,121 @@
+"""`litgen explain`: what a choice is, what it needs, and which lines are there because of it."""
+
+import itertools
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from litgen_torch.answers import Answers, complete, with_choice, without_choice
+from litgen_torch.catalog import questions
+from litgen_torch.commands.choosing import choice_argument, has, named
+from litgen_torch.commands.editing import open_project
+from litgen_torch.commands.list import brought
+from litgen_torch.errors import LitgenError
+from litgen_torch.owned import Piece, owned, purpose
+from litgen_torch.places import read_tree
+from litgen_torch.project import RECORD, Project, from_templates
+from litgen_torch.render import Tree
+from litgen_torch.solve import needed, possible
+
+
+@click.command()
+@choice_argument
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def command(words: tuple[str, ...], as_json: bool) -> None:
+    """Show which lines of the project are there because of a choice, and what it needs.
+
+    Where the project does not have it, and outside of one: the lines that it would bring.
+    """
+    kind, choice = named(words)
+    project = open_project() if _is_in_project() else None
+    having, without, is_there = _sides(project, kind, choice)
+    name = project.name if project else "my-project"
+    tree = from_templates(name, having)
+    mine = read_tree(project.folder, sorted(tree)) if project and is_there else {}
+    pieces = owned(from_templates(name, without), tree, mine)
+    question = next(question for question in questions() if question.name == kind)
+    needs, packages = needed(questions(), kind, choice), brought(question, choice)
+    about = {
+        "kind": kind,
+        "choice": choice,
+        "summary": next(c.summary for c in question.choices if c.value == choice),
+        "needs": needs,
+        "packages": packages,
+        "in_project": is_there,
+    }
+    if as_json:
+        files = [asdict(piece) for piece in pieces]
+        click.echo(json.dumps(about | {"pieces": files}, indent=2))
+        return
+    click.echo(f"{click.style(f'{kind} {choice}', bold=True)}    {about['summary']}")
+    if needs := [*needs, *(f"package {package}" for package in packages)]:
+        click.echo(f"  needs {', '.join(needs)}")
+    if not is_there:
+        where = "this project does not have it" if project else "no project here"
+        click.echo(f"  {where}: litgen add {kind} {choice} would bring")
+    _show(pieces, tree, mine, is_there=is_there)
+
+
+def _is_in_project() -> bool:
+    here = Path.cwd()
+    return any((folder / RECORD).is_file() for folder in (here, *here.parents))
+
+
+def _sides(project: Project | None, kind: str, choice: str) -> tuple[Answers, Answers, bool]:
+    """The answers with and without a choice, and whether the project is the one with it."""
+    question = next(question for question in questions() if question.name == kind)
+    if not project:
+        having = complete(questions(), {kind: question.answer(choice)})
+        return having, _without(having, kind, choice), False
+    if has(project.answers, kind, choice):
+        return project.answers, _without(project.answers, kind, choice), True
+    return with_choice(questions(), project.answers, kind, choice), project.answers, False
+
+
+def _without(having: Answers, kind: str, choice: str) -> Answers:
+    try:
+        return without_choice(questions(), having, kind, choice)
+    except LitgenError:  # the default: what it owns is what any other would replace
+        question = next(question for question in questions() if question.name == kind)
+        for other in question.choices:
+            wish = having | {kind: question.answer(other.value)}
+            if other.value != choice and possible(questions(), wish):
+                return with_choice(questions(), having, kind, other.value)
+        return having
+
+
+def _show(pieces: list[Piece], having: Tree, mine: Tree, *, is_there: bool) -> None:
+    for path, group in itertools.groupby(pieces, key=lambda piece: piece.path):
+        click.echo()
+        found = list(group)
+        if found[0].whole:
+            gone = "    you deleted it" if is_there and path not in mine else ""
+            about = f"the whole file, {len(found[0].lines)} lines{gone}"
+            click.echo(f"{click.style(path, bold=True)}    {about}")
+            if path.endswith(".py") and (words := purpose(having[path])):
+                click.echo(f"  {words}")
+            continue
+        click.secho(path, bold=True)
+        for number, piece in enumerate(found):
+            if number:
+                click.echo("    …")
+            for line, text in piece.lines:
+                _show_line(line, text, is_there=is_there)
+            if piece.instead and any(text.strip() for text in piece.instead):
+                click.secho(f"       without it: {_one_line(piece.instead)}", dim=True)
+
+
+def _show_line(number: int | None, text: str, *, is_there: bool) -> None:
+    if number:
+        click.echo(f"{number:5}  {text}")
+    elif is_there and text.strip():
+        click.echo(f"    ~  {text}{click.style('    not there as litgen wrote it', dim=True)}")
+    else:
+        click.echo(f"    +  {text}".rstrip())
+
+
+def _one_line(lines: tuple[str, ...]) -> str:
+    words = " ⏎ ".join(line.strip() for line in lines if line.strip())
+    return words if len(words) <= 100 else f"{words[:99]}…"

@@ -1,0 +1,185 @@
+"""Changes of a project on the screen: what becomes of each file, and what does not fit."""
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+
+import click
+
+from litgen_torch.change import Change
+from litgen_torch.cli import colour
+from litgen_torch.compare import FileChange, unified
+from litgen_torch.merge.outcome import Refusal
+from litgen_torch.verify import Losses
+
+LONGEST = 12  # lines of a version that is shown
+COLOURS = {"+": "green", "-": "red", "@": "cyan"}
+
+
+def summary(change: Change) -> str:
+    """A line or more for each file that becomes another, and what stays the owner's."""
+    files = change.files
+    width = max((len(file.path) for file in files), default=0)
+    lines = [line for file in files for line in _file(file, width)]
+    lines += [f"  {at(*place)}: yours stays, as accepted" for place in sorted(change.rules.accept)]
+    lines += [f"  {sentence}" for sentence in change.merge.kept]
+    lines += [] if files else ["  no file of yours changes: only what litgen knows of the project"]
+    return "\n".join(lines + _edits(change))
+
+
+def _file(file: FileChange, width: int) -> list[str]:
+    path = click.style(f"{file.path:{width}}", bold=True)
+    if file.status == "new":
+        return [f"  {path}  {click.style('+ new', fg='green')}, {_count(file.added, 'line')}"]
+    if file.status == "deleted":
+        return [f"  {path}  {click.style('- deleted', fg='red')}"]
+    names = {sign: [name for s, name in file.names if s == sign] for sign in "~+-"}
+    rows = []
+    for sign, color in (("~", "yellow"), ("+", "green"), ("-", "red")):
+        definitions = [name for name in names[sign] if not _is_import(name)]
+        imports = [name for name in names[sign] if _is_import(name)]
+        words = ([", ".join(definitions)] if definitions else []) + imports
+        rows += [click.style(f"{sign} {word}", fg=color) for word in words]
+    count = f"{f'+{file.added}':>4} {f'-{file.removed}':>4}"
+    first, *rest = rows or [""]
+    margin = " " * (width + 4 + 9 + 2)
+    return [f"  {path}  {count}  {first}".rstrip(), *(f"{margin}{row}" for row in rest)]
+
+
+def _is_import(name: str) -> bool:
+    return name.startswith(("import ", "from "))
+
+
+def _edits(change: Change) -> list[str]:
+    """What the owner wrote himself into these files and finds there again."""
+    edits, found = change.edits, []
+    if edits.statements:
+        found.append(_count(edits.statements, "statement"))
+    if edits.comments:
+        found.append(_count(edits.comments, "comment"))
+    if edits.layout:
+        found.append("formatting")
+    kept = [", ".join(found)] if found else []
+    kept += [f"your name {yours!r} used for {name!r}" for name, yours in _renames(change)]
+    return [f"  Your edits kept: {'; '.join(kept)}"] if kept else []
+
+
+def _renames(change: Change) -> list[tuple[str, str]]:
+    return sorted(change.merge.renames.items())
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def conflict(change: Change, command: str) -> str:
+    """Why nothing was changed: each place, both versions, and how to go on."""
+    refusals = change.refusals
+    verb = "does" if len(refusals) == 1 else "do"
+    places = _count(change.places, "edit")
+    head = f"nothing was changed: {len(refusals)} of {places} {verb} not fit"
+    lines = [click.style(f"litgen: {head}", fg="red")]
+    for refusal in refusals:
+        lines += _refusal(refusal)
+    fitting = change.places - len(refusals)
+    others = "other edit fits" if fitting == 1 else f"other {fitting} edits fit"
+    rest = f"        the {others}: --diff shows them" if fitting else ""
+    lines.append(f"  then:    {command}{_accepts(refusals)}{rest}")
+    lines.append(f"  or:      {command} --conflicts=markers        both versions in the file")
+    return "\n".join(lines)
+
+
+def _refusal(refusal: Refusal) -> list[str]:
+    where = f" in {refusal.where}" if refusal.where else ""
+    lines = [f"  {click.style(_place(refusal), bold=True)}{where}: {refusal.reason}"]
+    for title, text in _versions(refusal):
+        first, *rest = _shortened(text) or ["(nothing)"]
+        lines += [f"      {title:11}{first}", *(f"{'':17}{line}" for line in rest)]
+    return [*lines, f"  by hand: {_by_hand(refusal)}"]
+
+
+def _versions(refusal: Refusal) -> list[tuple[str, str]]:
+    """Both versions or, where they are long, how they differ."""
+    yours, template = refusal.yours, refusal.template
+    if min(yours.count("\n"), template.count("\n")) <= LONGEST:
+        return [("yours", yours), ("template", template)]
+    lines = unified({refusal.path: yours}, {refusal.path: template}).split("\n")[2:]
+    return [("both", "\n".join(["- yours, + template", *lines]))]
+
+
+def at(path: str, line: int) -> str:
+    """A place as `--accept` takes it."""
+    return f"{path}:{line}" if line else path
+
+
+def _place(refusal: Refusal) -> str:
+    return at(refusal.path, refusal.line)
+
+
+def _shortened(text: str) -> list[str]:
+    lines = text.rstrip().split("\n") if text.strip() else []
+    more = len(lines) - LONGEST
+    return lines if more <= 0 else [*lines[:LONGEST], f"… {_count(more, 'more line')}"]
+
+
+def _by_hand(refusal: Refusal) -> str:
+    if not refusal.yours.strip():
+        return f"write the template's version into {refusal.path} where you need it, or go without"
+    if not refusal.template.strip():
+        return "the template needs this no more: delete it, or keep it if you do"
+    return "change your version there so that it does what the template's does"
+
+
+def _accepts(refusals: Iterable[Refusal]) -> str:
+    return "".join(f" --accept {each}" for each in dict.fromkeys(map(_place, refusals)))
+
+
+def report(change: Change, command: Sequence[str]) -> dict[str, object]:
+    """The same for programs."""
+    return {
+        "command": list(command),
+        "version": change.wanted.version,
+        "answers": change.wanted.answers,
+        "files": [asdict(file) for file in change.files],
+        "refusals": [asdict(each) | {"accept": _place(each)} for each in change.refusals],
+        "kept": list(change.merge.kept),
+        "renames": change.merge.renames,
+        "edits": asdict(change.edits),
+    }
+
+
+def verified(losses: Losses) -> str:
+    """The losses before and after, and their largest difference."""
+    rows = (("before", losses.before), ("after", losses.after))
+    table = [f"    {title:7} {'  '.join(f'{loss:.6f}' for loss in row)}" for title, row in rows]
+    wanted = ", as this change may alter it" if losses.may_differ and losses.largest else ""
+    return "\n".join([f"  Verified: {losses.words}{wanted}", *table])
+
+
+def marked(change: Change, verb: str) -> str:
+    """Where both versions stand now, and how to go on."""
+    places = _count(len(change.refusals), "place")
+    head = f"litgen: {places} left to you, between markers where both changed a line"
+    lines = [click.style(head, fg="red")]
+    lines += [f"  {_place(each)}: {each.reason}" for each in change.refusals]
+    lines.append(f"  then:    litgen {verb} --continue        or back: litgen {verb} --abort")
+    return "\n".join(lines)
+
+
+def show_diff(diff: str) -> None:
+    """A diff in colour, on a terminal through a pager."""
+    lines = [_coloured(line) for line in diff.split("\n")]
+    text = "\n".join(lines).rstrip("\n")
+    if sys.stdout.isatty():
+        os.environ.setdefault("LESS", "-FRX")  # as git does: a short one needs no key to leave
+        click.echo_via_pager(text, color=colour() is not False)
+    elif text:
+        click.echo(text)
+
+
+def _coloured(line: str) -> str:
+    if line.startswith(("--- ", "+++ ")):
+        return click.style(line, bold=True)
+    color = COLOURS.get(line[:1])
+    return click.style(line, fg=color) if color else line

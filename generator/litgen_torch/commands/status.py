@@ -1,0 +1,77 @@
+"""`litgen status`: how each file stands to what litgen wrote, and would write today."""
+
+import json
+import shlex
+from dataclasses import asdict, dataclass
+
+import click
+
+from litgen_torch.commands.editing import open_project
+from litgen_torch.compare import file_change
+from litgen_torch.pending import read_pending
+from litgen_torch.places import read_tree
+from litgen_torch.project import Project, from_templates
+from litgen_torch.versions import installed
+
+COLOURS = {"untouched": None, "edited": "yellow", "deleted": "red", "new": "green"}
+
+
+@dataclass(frozen=True)
+class State:
+    """One file. A file that only the installed litgen would write is new."""
+
+    path: str
+    state: str  # untouched, edited, deleted or new
+    behind: bool  # the installed litgen would write it otherwise
+    added: int = 0  # lines, by the owner
+    removed: int = 0
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def command(as_json: bool) -> None:
+    """Show which files you edited or deleted, and which are behind the installed litgen."""
+    project = open_project()
+    states = states_of(project)
+    pending = read_pending(project.folder)
+    waiting = shlex.join(pending.command) if pending else None
+    if as_json:
+        about = {"name": project.name, "version": project.version, "installed": installed()}
+        files = [asdict(state) for state in states]
+        found = about | {"answers": project.answers, "pending": waiting, "files": files}
+        click.echo(json.dumps(found, indent=2))
+        return
+    click.secho(f"{project.name} · litgen {project.version} · {_answers(project)}", bold=True)
+    for state in states:
+        words = state.state + (", behind" if state.behind else "")
+        count = f"  +{state.added} -{state.removed}" if state.state == "edited" else ""
+        click.echo(f"  {click.style(f'{words:17}', fg=COLOURS[state.state])} {state.path}{count}")
+    if any(state.behind for state in states):
+        click.echo(f"behind: litgen {installed()} writes them otherwise; to follow: litgen upgrade")
+    if waiting:
+        click.echo(f"{waiting} waits for --continue or --abort")
+
+
+def states_of(project: Project) -> list[State]:
+    """How each file stands to what litgen wrote, and would write today."""
+    base, today = project.base, from_templates(project.name, project.answers)
+    mine = read_tree(project.folder, sorted(base))
+    found = []
+    for path in sorted(base.keys() | today.keys()):
+        behind = base.get(path) != today.get(path)
+        change = file_change(path, base.get(path), mine.get(path))
+        if path not in base:
+            found.append(State(path, "new", behind))
+        elif path not in mine:
+            found.append(State(path, "deleted", behind))
+        elif mine[path] == base[path]:
+            found.append(State(path, "untouched", behind))
+        else:
+            found.append(State(path, "edited", behind, change.added, change.removed))
+    return found
+
+
+def _answers(project: Project) -> str:
+    answers = project.answers.values()
+    words = [word for a in answers for word in ([a] if isinstance(a, str) else a)]
+    return ", ".join(words)

@@ -1,0 +1,129 @@
+"""`litgen status`, `diff`, `explain`, `eject`: what a project is told to be."""
+
+import json
+from pathlib import Path
+
+import pytest
+from projects import Run
+from test_add import edit, files, state
+
+from litgen_torch.project import RECORD, read_project
+
+
+@pytest.fixture
+def folder(litgen: Run, tmp_path: Path) -> Path:
+    litgen("new", "proj", "--strategy", "ddp", "-y")
+    return tmp_path / "proj"
+
+
+def test_status_says_how_each_file_stands(litgen: Run, folder: Path) -> None:
+    edit(folder / "train.py", "    model.train()\n    while", "    while")
+    (folder / "AGENTS.md").unlink()
+    (folder / "own.py").write_text("x = 1\n")
+    told = json.loads(litgen("status", "--json", cwd=folder).stdout)
+    states = {file["path"]: file["state"] for file in told["files"]}
+    assert states.pop("train.py") == "edited"
+    assert states.pop("AGENTS.md") == "deleted"
+    assert set(states.values()) == {"untouched"} and "own.py" not in states
+    assert not any(file["behind"] for file in told["files"])
+    assert (told["version"], told["pending"]) == (told["installed"], None)
+    text = litgen("status", cwd=folder / "runtime").stdout
+    assert "edited            train.py  +0 -1" in text
+    assert "deleted           AGENTS.md" in text
+
+
+def test_a_file_that_today_s_templates_write_otherwise_is_behind(litgen: Run, folder: Path) -> None:
+    as_if_older(folder, "runtime/rng.py", "older\n")
+    told = json.loads(litgen("status", "--json", cwd=folder).stdout)
+    assert [f["path"] for f in told["files"] if f["behind"]] == ["runtime/rng.py"]
+    said = litgen("status", cwd=folder).stdout
+    assert "untouched, behind runtime/rng.py" in said and "litgen upgrade" in said
+    diff = litgen("diff", "--template", cwd=folder).stdout
+    assert diff.startswith("--- a/runtime/rng.py\n+++ b/runtime/rng.py\n") and "-older\n" in diff
+
+
+def as_if_older(folder: Path, path: str, text: str) -> None:
+    """The project as a litgen would have left it whose templates had this text there."""
+    from litgen_torch.project import with_record
+
+    project = read_project(folder)
+    tree = project.base | {path: text}
+    (folder / path).write_text(text)
+    record = with_record(tree, name="proj", answers=project.answers, version=project.version)
+    for file in (RECORD, f".litgen/base/{path}.base"):
+        (folder / file).write_text(record[file])
+
+
+def test_diff_shows_what_you_changed_and_nothing_else(litgen: Run, folder: Path) -> None:
+    done = litgen("diff", cwd=folder)
+    assert (done.returncode, done.stdout) == (0, "")
+    edit(folder / "train.py", "    model.train()\n    while", "    while")
+    (folder / "model.py").unlink()
+    (folder / "own.py").write_text("x = 1\n")
+    told = json.loads(litgen("diff", "--json", cwd=folder).stdout)
+    assert [(f["path"], f["status"]) for f in told["files"]] == [
+        ("model.py", "deleted"),
+        ("train.py", "changed"),
+    ]
+    assert litgen("diff", cwd=folder).stdout == told["diff"]
+    one = litgen("diff", "../train.py", cwd=folder / "runtime").stdout
+    assert "-    model.train()" in one and "model.py" not in one
+    assert litgen("diff", ".", cwd=folder / "runtime").stdout == ""
+    nowhere = litgen("diff", "own.py", cwd=folder)
+    assert nowhere.returncode == 1 and "own.py" in nowhere.stderr
+
+
+def test_explain_finds_the_lines_where_you_have_them(litgen: Run, folder: Path) -> None:
+    edit(folder / "train.py", '"""Train', '"""\n\nMine.\n\nTrain')
+    edit(folder / "train.py", "gradient_as_bucket_view=True", "gradient_as_bucket_view=False")
+    told = json.loads(litgen("explain", "ddp", "--json", cwd=folder).stdout)
+    assert (told["kind"], told["choice"], told["in_project"]) == ("strategy", "ddp", True)
+    lines = (folder / "train.py").read_text().split("\n")
+    found = {t: n for p in told["pieces"] if p["path"] == "train.py" for n, t in p["lines"]}
+    number = found["from torch.nn.parallel import DistributedDataParallel"]
+    assert lines[number - 1] == "from torch.nn.parallel import DistributedDataParallel"
+    assert found["    return DistributedDataParallel(model, gradient_as_bucket_view=True)"] is None
+    assert [p["path"] for p in told["pieces"] if p["whole"]] == ["runtime/dist.py"]
+    text = litgen("explain", "ddp", cwd=folder).stdout
+    assert f"{number:5}  from torch.nn.parallel import DistributedDataParallel" in text
+    assert "Many processes, one per device" in text
+    assert "not there as litgen wrote it" in text
+
+
+@pytest.mark.parametrize("inside", [True, False], ids=["in a project", "outside"])
+def test_explain_shows_what_a_choice_would_bring(litgen: Run, folder: Path, inside: bool) -> None:
+    before = state(folder)
+    done = litgen("explain", "precision", "fp16", cwd=folder if inside else folder.parent)
+    assert done.returncode == 0
+    assert "scaler.unscale_(optimizer)  # before clipping" in done.stdout
+    assert "litgen add precision fp16" in done.stdout
+    assert state(folder) == before
+
+
+def test_explain_knows_needs_and_packages(litgen: Run) -> None:
+    told = json.loads(litgen("explain", "bpe", "--json").stdout)
+    assert (told["needs"], told["packages"]) == (["task language-model"], ["tokenizers"])
+    assert "needs task language-model, package tokenizers" in litgen("explain", "bpe").stdout
+
+
+def test_explain_of_a_default_shows_what_another_would_replace(litgen: Run) -> None:
+    said = litgen("explain", "strategy", "single").stdout
+    assert "open_run(config)" in said and "without it:" in said
+
+
+def test_explain_of_a_slip(litgen: Run) -> None:
+    done = litgen("explain", "strategy", "fspd")
+    assert done.returncode == 1 and "did you mean fsdp?" in done.stderr
+
+
+def test_eject_removes_what_litgen_keeps_and_nothing_else(litgen: Run, folder: Path) -> None:
+    before = files(folder)
+    done = litgen("eject", cwd=folder)
+    assert done.returncode == 1 and "fix: litgen eject -y" in done.stderr
+    assert files(folder) == before
+    done = litgen("eject", "-y", cwd=folder)
+    assert done.returncode == 0 and "litgen add" in done.stdout
+    assert files(folder) == {p: t for p, t in before.items() if not p.startswith(".litgen/")}
+    assert not (folder / ".litgen").exists()
+    gone = litgen("status", cwd=folder)
+    assert gone.returncode == 1 and "no project of litgen's" in gone.stderr
