@@ -25,7 +25,7 @@ DOORS = {
     "yaml": lambda path: path == "render.py",
     "black": lambda path: path == "finish.py",
     "torch": lambda path: path == "probe.py",  # run by another Python, never imported
-    "tomlkit": lambda path: path == "project.py" or path.startswith("merge/toml"),
+    "tomlkit": lambda path: path == "record.py" or path.startswith("merge/toml"),
     "libcst": lambda path: path.startswith("merge/"),
 }
 

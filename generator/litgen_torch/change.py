@@ -12,7 +12,7 @@ from litgen_torch.answers import Answers
 from litgen_torch.compare import Edits, FileChange, changed, edits, file_change, hunks, unified
 from litgen_torch.merge.outcome import Merge, Refusal
 from litgen_torch.merge.trees import Places, merge
-from litgen_torch.project import Project, from_templates, with_record
+from litgen_torch.project import Project, from_templates, record_of
 from litgen_torch.render import Tree, settings
 
 NEAR = 30  # lines
@@ -96,13 +96,12 @@ class Change:
 
     def record(self) -> Tree:
         """What `.litgen/` says of the project once the change is made."""
-        written = with_record(
+        return record_of(
             self.wanted.files,
             name=self.project.name,
             answers=self.wanted.answers,
             version=self.wanted.version,
         )
-        return {path: text for path, text in written.items() if path not in self.wanted.files}
 
 
 def wanted(project: Project, answers: Answers, *, version: str) -> Wanted:

@@ -1,12 +1,16 @@
 """What git knows of a project's files; a project needs no git."""
 
 import os
+import re
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
 from litgen_torch.errors import LitgenError
 from litgen_torch.places import place
+
+MARKER = re.compile(r"(<{7}|\|{7}|>{7})( |$)")
+MIDDLE = "======="  # in prose it underlines a title
 
 
 def uncommitted(folder: Path, paths: Iterable[str]) -> list[str]:
@@ -22,6 +26,17 @@ def uncommitted(folder: Path, paths: Iterable[str]) -> list[str]:
     real = {path: place(folder, path).relative_to(root).as_posix() for path in paths}
     changed = _changed(root, sorted(set(real.values()))) if real else set()
     return [path for path in real if real[path] in changed]
+
+
+def markers(path: str, text: str) -> list[int]:
+    """The lines that hold a conflict's markers."""
+    lines = enumerate(text.split("\n"), 1)
+    is_prose = path.endswith(".md")
+    return [
+        number
+        for number, line in lines
+        if MARKER.match(line) or line.rstrip() == MIDDLE and not is_prose
+    ]
 
 
 def _changed(root: Path, paths: list[str]) -> set[str]:
