@@ -6,26 +6,31 @@ from litgen_torch.merge.python import Task, merge_python
 from litgen_torch.merge.trees import merge
 
 # LibCST forgets a space of it.
-ODD = "try:\n    import q\nexcept  ImportError  :\n    q = None\n\n\n"
+ODD = "    try:\n        import q\n    except  ImportError  :\n        q = None\n"
 
 
-def test_a_file_that_libcst_does_not_write_back_is_merged_by_lines():
-    base = "import a\n\n\ndef f():\n    one()\n    two()\n\n\ndef g():\n    three()\n"
-    mine = ODD + base
-    new = base.replace("three()", "four()")
-    merged = merge_python(base, mine, new, Task("f.py"))
+def test_a_file_that_libcst_does_not_write_back_keeps_every_space_where_nothing_changes():
+    base = f"def f():\n{ODD}    one()\n\n\ndef g():\n    two()\n    three()\n"
+    mine = base.replace("two()", "mine()  # two")
+    merged = merge_python(base, mine, base.replace("three()", "four()"), Task("f.py"))
     assert not merged.refusals
     assert merged.text == mine.replace("three()", "four()")
 
 
-def test_a_file_that_libcst_does_not_write_back_refuses_the_lines_that_both_changed():
-    base = "def f():\n    one()\n    two()\n"
-    mine = ODD + base.replace("one", "mine")
-    merged = merge_python(base, mine, base.replace("one", "new"), Task("f.py"))
-    assert merged.text == mine
-    assert [(r.line, r.yours, r.template) for r in merged.refusals] == [
-        (8, "    mine()\n", "    new()\n")
-    ]
+def test_a_function_that_libcst_does_not_write_back_is_merged_by_lines():
+    base = f"def f():\n    one()\n{ODD}    two()\n"
+    mine = base.replace("one()", "mine()")
+    merged = merge_python(base, mine, base.replace("two()", "three()"), Task("f.py"))
+    assert not merged.refusals
+    assert merged.text == mine.replace("two()", "three()")
+
+
+def test_a_line_that_both_changed_beside_what_libcst_does_not_write_back_is_refused():
+    base = f"def f():\n    first()\n{ODD}    two()\n"
+    mine, new = base.replace("first", "mine"), base.replace("first", "new").replace("two", "three")
+    merged = merge_python(base, mine, new, Task("f.py"))
+    assert merged.text == mine.replace("two", "three")
+    assert [refusal.line for refusal in merged.refusals] == [2]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """The structural merge of one Python file."""
 
-import ast
 import re
 from dataclasses import dataclass, replace
 
@@ -12,7 +11,8 @@ from litgen_torch.merge.comments import merge_header
 from litgen_torch.merge.edits import UNNEEDED
 from litgen_torch.merge.imports import imports_of, merge_imports, take_imports
 from litgen_torch.merge.markers import mark
-from litgen_torch.merge.names import Renames, find_names, joined, rename
+from litgen_torch.merge.meaning import parsed
+from litgen_torch.merge.names import Named, Renames, find_names, joined, rename
 from litgen_torch.merge.outcome import Merged, Refusal
 from litgen_torch.merge.replay import Replay
 from litgen_torch.merge.source import Source, Statement, parse
@@ -58,18 +58,20 @@ def _is_done(base: str, mine: str, new: str, task: Task) -> bool:
 
 def _merge(base: str, mine: str, new: str, task: Task) -> Merged:
     try:
-        named = find_names(*(ast.parse(text) for text in (base, mine, new)))
-        here = parse(mine, exactly=True)
+        named = find_names(*(parsed(text) for text in (base, mine, new)))
+        if not named.problems:
+            return _replayed(base, mine, new, named, task)
     except SyntaxError as error:
         where = f"line {error.lineno}, column {error.offset}"
         reason = f"this file is not Python: {error.msg} at {where}"
         return _refused(base, mine, new, [Problem(reason, error.lineno or 1)], task)
     except ValueError:  # LibCST cannot read it, or would not write it back as it is
         return _by_lines(base, mine, new, task)
-    if named.problems:
-        return _refused(base, mine, new, [Problem(reason) for reason in named.problems], task)
-    if named.template:
-        here = _named(mine, named.template)
+    return _refused(base, mine, new, [Problem(reason) for reason in named.problems], task)
+
+
+def _replayed(base: str, mine: str, new: str, named: Named, task: Task) -> Merged:
+    here = _named(mine, named.template)
     before, there = _named(base, joined(named.owner, named.template)), _named(new, named.owner)
     style = style_of(mine, base, task.pyproject)
     replay = Replay(before, here, there, task.path, task.accept, style)
