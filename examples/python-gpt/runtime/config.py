@@ -5,7 +5,6 @@ Fields and their types are all there is to declare; a comment behind a field is 
 
 import dataclasses
 import json
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from runtime.errors import UserError
+from runtime.files import write_whole
 
 T = TypeVar("T")
 
@@ -57,9 +57,7 @@ def load_config(
 
 def save_config(config: Any, path: Path) -> None:
     """Write all settings as TOML, the whole file or none of it. None is written as "none"."""
-    draft = path.with_name(f".{path.name}")
-    draft.write_text(_toml(config), encoding="utf-8", newline="\n")
-    os.replace(draft, path)
+    write_whole(path, _toml(config).encode())
 
 
 def read_config(cls: Callable[..., T], path: Path, *, strict: bool) -> T:
