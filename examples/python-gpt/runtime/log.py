@@ -18,6 +18,7 @@ from torch import nn
 
 from runtime.config import save_config
 from runtime.errors import UserError
+from runtime.files import make_folder, write_whole
 from runtime.numbers import as_text, short
 from runtime.plot import draw, read_metrics, sparkline
 from runtime.world import World
@@ -36,7 +37,7 @@ def open_run(config: Any, world: World | None = None) -> Path:
         if world.is_main:
             if getattr(config, "fast", False) and folder.exists():
                 shutil.rmtree(folder)
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
     except OSError as error:
         failure = f"{folder} cannot be written: {error.strerror}"
     if failure := world.broadcast(failure):
@@ -83,9 +84,7 @@ class Log:
             lines = read_metrics(self.metrics) if self.metrics.exists() else []
             kept = [json.dumps(line) + "\n" for line in lines if 0 < line["step"] <= step]
             with _writing(folder):
-                draft = self.metrics.with_name(".metrics.jsonl")
-                draft.write_text("".join(kept), encoding="utf-8")
-                os.replace(draft, self.metrics)
+                write_whole(self.metrics, "".join(kept).encode())
 
     def start(self, config: Any, model: nn.Module, device: str) -> None:
         """Print what is trained, where, from which step on, and keep the settings as config.toml.

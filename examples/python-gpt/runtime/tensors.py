@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from runtime.errors import UserError
+from runtime.files import sync
 from runtime.world import World
 
 Groups = Mapping[str, Mapping[str, Tensor]]  # further tensors: group -> name -> tensor
@@ -91,7 +92,8 @@ def save_weights(path: Path, model: nn.Module, world: World | None = None) -> No
         draft = path.with_name(f".{path.name}.tmp")
         try:
             torch.save(weights, draft)
-            draft.rename(path)
+            sync(draft)
+            draft.replace(path)
         except (OSError, RuntimeError) as error:
             draft.unlink(missing_ok=True)
             raise UserError(
