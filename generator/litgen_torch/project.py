@@ -7,6 +7,7 @@ versions of litgen or the network. All of it is untrusted input when it is read.
 import hashlib
 import os
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,8 +16,16 @@ import tomlkit
 
 from litgen_torch.answers import Answers, check_name, complete, read_answers, with_defaults
 from litgen_torch.catalog import questions
+from litgen_torch.content import LOSSLESS, to_bytes
 from litgen_torch.errors import LitgenError
 from litgen_torch.finish import finish
+from litgen_torch.origin import (
+    Origin,
+    answers_from_record,
+    answers_to_record,
+    from_record,
+    to_record,
+)
 from litgen_torch.render import Tree, render
 from litgen_torch.versions import installed
 
@@ -39,16 +48,20 @@ class Project:
     answers: Answers
     base: Tree
     stored: Tree  # the files in `.litgen/` that say all this, as they are
+    template: Origin | None = None  # whose it is, if not litgen's own
 
 
-def with_record(tree: Tree, *, name: str, answers: Answers, version: str) -> Tree:
+def with_record(
+    tree: Tree, *, name: str, answers: Answers, version: str, template: Origin | None = None
+) -> Tree:
     """The tree and, in `.litgen/`, what a later command has to know of it."""
     hashes = {path: _hash(text) for path, text in tree.items()}
     record = {
         "format": FORMAT,
         "litgen": version,
         "name": name,
-        "answers": answers,
+        **({"template": to_record(template)} if template else {}),
+        "answers": answers_to_record(answers) if template else answers,
         "files": hashes,
     }
     base = {f"{BASE}{path}{SUFFIX}": text for path, text in tree.items()}
@@ -93,18 +106,27 @@ def read_project(folder: Path) -> Project:
         record = tomllib.loads(text)
         if record["format"] != FORMAT:
             raise ValueError(f"format {record['format']}, expected {FORMAT}")
-        answers = complete(questions(), read_answers(questions(), record["answers"]))
+        template = from_record(record["template"]) if "template" in record else None
+        answers = _answers(record["answers"], template)
         name = check_name(record["name"])
         version, hashes = record["litgen"], record["files"]
         found = {path: _read_base(folder, path) for path in hashes}
-        base = _checked(found, hashes, name=name, answers=answers, version=version)
+
+        def again() -> Tree:
+            if template:
+                from litgen_torch.foreign import files_of
+
+                return files_of(template, name, answers)
+            return from_templates(name, answers) if version == installed() else {}
+
+        base = _checked(found, hashes, again)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise LitgenError(
             f"{file} is damaged: {_words(error)}",
             f"git checkout -- {file.parent}, or a backup of it",
         ) from error
     there = {f"{BASE}{path}{SUFFIX}": text for path, text in found.items() if text is not None}
-    return Project(folder, version, name, answers, base, there | {RECORD: text})
+    return Project(folder, version, name, answers, base, there | {RECORD: text}, template)
 
 
 def python_files(folder: Path) -> list[str]:
@@ -145,17 +167,18 @@ def _read_base(folder: Path, path: str) -> str | None:
         raise ValueError(f"{path!r} leads out of the project")
     if not file.exists():
         return None
-    with file.open(encoding="utf-8", newline="") as stream:
+    with file.open(encoding="utf-8", errors=LOSSLESS, newline="") as stream:
         return stream.read()
 
 
+def _answers(found: Any, template: Origin | None) -> Answers:
+    if template:  # its own questions, which it is asked when it is at hand
+        return answers_from_record(found)
+    return complete(questions(), read_answers(questions(), found))
+
+
 def _checked(
-    found: dict[str, str | None],
-    hashes: dict[str, str],
-    *,
-    name: str,
-    answers: Answers,
-    version: str,
+    found: dict[str, str | None], hashes: dict[str, str], again: Callable[[], Tree]
 ) -> Tree:
     """The base: what was found where its hash says so, else what these templates make of it.
 
@@ -165,19 +188,18 @@ def _checked(
     base, rendered = dict[str, str](), Tree()
     for path, text in found.items():
         if text is None or _hash(text) != hashes[path]:
-            if version == installed() and not rendered:
-                rendered = from_templates(name, answers)
-            again = rendered.get(path)
-            if again is None or again != text and _hash(again) != hashes[path]:
+            rendered = rendered or again()
+            new = rendered.get(path)
+            if new is None or new != text and _hash(new) != hashes[path]:
                 missing = "is missing" if text is None else "is not as litgen wrote it"
                 raise ValueError(f"the base of {path!r} {missing}")
-            text = again
+            text = new
         base[path] = text
     return base
 
 
 def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(to_bytes(text)).hexdigest()
 
 
 def _words(error: Any) -> str:

@@ -6,6 +6,7 @@ import shlex
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -31,6 +32,9 @@ def _choices(context: click.Context, parameter: click.Parameter, begun: str) -> 
 @click.option("--strategy", shell_complete=_choices, help="How it is spread over processes.")
 @click.option("--precision", shell_complete=_choices, help="Which precision it computes in.")
 @click.option("--with", "others", metavar="KIND=CHOICE", multiple=True, help="Any other choice.")
+@click.option("--template", metavar="SOURCE", help="A copier template: a folder or a git URL.")
+@click.option("--ref", help="Its tag, branch or commit; else the newest version.")
+@click.option("--trust", is_flag=True, help="Run the template's own tasks and extensions.")
 @click.option("--answers", metavar="FILE", help="A TOML file of answers; flags go before it.")
 @click.option("-y", "--yes", is_flag=True, help="Take the defaults for the rest, ask nothing.")
 @click.option("--dry-run", is_flag=True, help="Show what would be written, write nothing.")
@@ -38,6 +42,9 @@ def _choices(context: click.Context, parameter: click.Parameter, begun: str) -> 
 def command(
     path: str,
     others: tuple[str, ...],
+    template: str | None,
+    ref: str | None,
+    trust: bool,
     answers: str | None,
     yes: bool,
     dry_run: bool,
@@ -52,6 +59,20 @@ def command(
     folder = Path(path)
     name = check_name(os.path.basename(os.path.abspath(path)) if path else "")
     tree.check_target(folder)
+    if template:
+        if odd := [f"--{kind}" for kind, choice in slots.items() if choice]:
+            raise click.UsageError(f"{odd[0]} is litgen's own; use --with QUESTION=ANSWER")
+        from litgen_torch.commands import from_template
+
+        found = from_template.from_file(_read(answers)) if answers else {}
+        words = from_template.pairs(others)
+        request = from_template.Request(
+            path, name, template, ref, words, found, trust, yes, dry_run, as_json
+        )
+        from_template.make(request)
+        return
+    if ref or trust:
+        raise click.UsageError("--ref and --trust are for a --template")
     given = (_from_file(answers) if answers else {}) | _from_flags(slots, others)
     chosen = complete(questions(), given)
     asking = not (yes or as_json) and _is_terminal()
@@ -96,12 +117,16 @@ def _pair(text: str) -> tuple[str, str]:
     return kind, choice
 
 
-def _from_file(file: str) -> Answers:
+def _read(file: str) -> dict[str, Any]:
     try:
-        found = tomllib.loads(Path(file).read_text(encoding="utf-8"))
+        return tomllib.loads(Path(file).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         words = error.strerror if isinstance(error, OSError) else str(error)
         raise LitgenError(f"{file}: {words}", 'lines such as: strategy = "ddp"') from error
+
+
+def _from_file(file: str) -> Answers:
+    found = _read(file)
     try:
         return read_answers(questions(), found.get("answers", found))  # a project's record will do
     except LitgenError as error:
