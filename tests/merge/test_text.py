@@ -174,3 +174,16 @@ def test_a_merge_knows_neither_side(base: str, mine: str, new: str) -> None:
     assert len(one.refusals) == len(other.refusals)
     if not one.refusals:
         assert one.text == other.text
+
+
+def test_lines_of_prose_that_only_touch_are_merged():
+    base, mine, new = "a\nb\nc\n", "A\nb\nc\n", "a\nB\nc\nd\n"
+    merged = merge_text(base, mine, new, path="AGENTS.md")
+    assert not merged.refusals
+    assert merged.text == "A\nB\nc\nd\n"
+
+
+def test_two_insertions_at_one_place_in_prose_are_refused():
+    merged = merge_text("a\nb\n", "a\nx\nb\n", "a\ny\nb\n", path="README.md")
+    assert merged.text == "a\nx\nb\n"
+    assert merged.refusals

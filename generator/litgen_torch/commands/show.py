@@ -125,6 +125,8 @@ def _shortened(text: str) -> list[str]:
 
 
 def _by_hand(refusal: Refusal) -> str:
+    if refusal.by_hand:
+        return refusal.by_hand
     if not refusal.yours.strip():
         return f"write the template's version into {refusal.path} where you need it, or go without"
     if not refusal.template.strip():

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from litgen_torch.merge.comments import comments
-from litgen_torch.merge.meaning import meaning, simple_keys
+from litgen_torch.merge.meaning import meaning, parsed, simple_keys
 from litgen_torch.merge.source import Statement
 
 KNOWN = frozenset(dir(builtins)) | {"__file__", "__name__", "__doc__", "__path__"}
@@ -26,7 +26,7 @@ class Problem:
 def problems(mine: str, merged: str, new: str) -> list[Problem]:
     """What is wrong with a merged file that is not so in the owner's, nor in the template's."""
     try:
-        tree = ast.parse(merged)
+        tree = parsed(merged)
     except SyntaxError as error:
         return [Problem(f"the result would not be Python: {error.msg}")]
     names = undefined(merged)
@@ -34,7 +34,7 @@ def problems(mine: str, merged: str, new: str) -> list[Problem]:
     if names:
         names -= undefined(mine) | undefined(new)
     if early:
-        early -= used_too_early(ast.parse(mine)) | used_too_early(ast.parse(new))
+        early -= used_too_early(parsed(mine)) | used_too_early(parsed(new))
     found = [
         Problem(f"nothing would define {name!r} any more", _line_of(name, mine))
         for name in sorted(names)
@@ -55,7 +55,7 @@ def undefined(text: str) -> set[str]:
 def means_the_same(one: str, other: str) -> bool:
     """Whether two files differ in their layout alone, comments being the same."""
     try:
-        trees = [meaning(ast.parse(text.removeprefix("\ufeff"))) for text in (one, other)]
+        trees = [meaning(parsed(text.removeprefix("\ufeff"))) for text in (one, other)]
     except (SyntaxError, ValueError):
         return False
     return trees[0] == trees[1] and comments(one) == comments(other)
@@ -63,7 +63,7 @@ def means_the_same(one: str, other: str) -> bool:
 
 def used_names(text: str) -> set[str]:
     """Every name that a file reads."""
-    tree = ast.parse(text)
+    tree = parsed(text)
     names = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
     texts = [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant)]
     exported = {t for t in texts if isinstance(t, str) and t.isidentifier()}
@@ -77,7 +77,8 @@ def used_too_early(tree: ast.Module) -> set[tuple[str, str]]:
         if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
             set_on, read_on = _lines(function)
             early = {n for n in set_on.keys() & read_on.keys() if read_on[n] < set_on[n]}
-            found |= {(function.name, name) for name in early - _parameters(function)}
+            early -= _parameters(function) if early else set()
+            found |= {(function.name, name) for name in early}
     return found
 
 
@@ -85,9 +86,16 @@ def lost(mine: str, base: str, merged: str, combined: Iterable[Statement]) -> li
     """Statements and comments of the owner's that the merged file has no longer."""
     own, template, result = map(simple_keys, (mine, base, merged))
     gone = own - template - result - Counter(statement.key for statement in combined)
-    words = [Counter(comments(text)) for text in (mine, base, merged)]
-    texts = [*gone, *(words[0] - words[1] - words[2])]
+    texts = [*gone, *_lost_comments(mine, base, merged)]
     return [Problem(f"this of yours would be lost: {text}") for text in texts]
+
+
+def _lost_comments(mine: str, base: str, merged: str) -> Counter[str]:
+    lines = [Counter(re.findall(r"(?m)\S.*#.*$|#.*$", text)) for text in (mine, base, merged)]
+    if not lines[0] - lines[1] - lines[2]:
+        return Counter()  # every line of his that may hold a comment is there
+    words = [Counter(comments(text)) for text in (mine, base, merged)]
+    return words[0] - words[1] - words[2]
 
 
 def _line_of(name: str, text: str) -> int:

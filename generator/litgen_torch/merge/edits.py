@@ -193,8 +193,8 @@ class Edits:
         return {None, *self.to_mine.back}
 
     def goes_along(self, mine: Statement) -> bool:
-        """Whether a statement of the owner's belongs to the one above it."""
-        return mine not in self.to_mine.back and not above(mine)
+        """Whether a statement is the owner's alone, and belongs to the one above it."""
+        return not above(mine) and all(s not in self.to_mine.back for s in mine.walk())
 
     def refuse(
         self, reason: str, mine: Statement | None, block: Block, new: list[Statement]
@@ -206,8 +206,12 @@ class Edits:
         around = where(mine.block if mine else self.to_mine.blocks.get(block, self.mine.root))
         yours, template = _source([mine] if mine else []), _source(new)
         self.refusals.append(Refusal(self.path, line, around, reason, yours, template))
-        if place:
-            self.conflicts.append((place, template))
+        if mine:
+            self.conflicts.append((mine, template))
+        elif place:  # gone: the template's version goes below what is left of its block
+            target = self.to_mine.blocks.get(block)
+            last = target.statements[-1] if target and target.statements else place
+            self.conflicts.append((last, f"{_source([last])}\n{template}"))
 
 
 def _source(statements: Sequence[Statement]) -> str:

@@ -3,10 +3,18 @@
 import ast
 import inspect
 from collections import Counter
+from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 BODIES = frozenset({"body", "orelse", "handlers", "finalbody"})
 SILENT = frozenset({"ctx", "kind", "type_comment", "type_ignores"})  # fields without meaning
+
+
+@lru_cache(64)
+def parsed(text: str) -> ast.Module:
+    """The tree of a file, to be read only: a merge asks for each several times."""
+    return ast.parse(text)
 
 
 def meaning(node: Any) -> str:
@@ -35,18 +43,25 @@ def key_of(tree: ast.stmt, *, is_first: bool) -> str:
 
 def simple_keys(text: str) -> Counter[str]:
     """How often each simple statement stands in a file, by meaning; without imports and `pass`."""
-    parents = [*ast.walk(ast.parse(text))]
-    lists = [(p, name) for p in parents for name in BODIES - {"handlers"} if hasattr(p, name)]
     return Counter(
         key_of(node, is_first=i == 0 and has_docstring(parent, name))
-        for parent, name in lists
-        if isinstance(getattr(parent, name), list)  # that of a lambda is an expression
-        for i, node in enumerate(getattr(parent, name))
+        for parent, name, statements in _lists(parsed(text))
+        for i, node in enumerate(statements)
         if not (
             isinstance(node, (ast.Import, ast.ImportFrom, ast.Pass, ast.Match))
             or hasattr(node, "body")
         )
     )
+
+
+def _lists(parent: ast.AST) -> Iterator[tuple[ast.AST, str, list[ast.stmt]]]:
+    """Every list of statements below a node, and where it is."""
+    for name in (*BODIES, "cases"):
+        inside = getattr(parent, name, [])
+        if name not in ("handlers", "cases"):
+            yield parent, name, inside
+        for node in inside:
+            yield from _lists(node)
 
 
 def _docstring(tree: ast.stmt) -> str | None:

@@ -5,6 +5,7 @@ from collections import Counter
 from functools import lru_cache
 
 from litgen_torch.merge.imports import imports_of, remove_import
+from litgen_torch.merge.meaning import parsed
 from litgen_torch.merge.source import Source, Statement, parse
 from litgen_torch.render import Tree
 
@@ -53,7 +54,10 @@ def only(text: str, names: list[str]) -> str:
 def without_import(text: str, place: str, names: list[str]) -> str:
     """The file without its imports of these names from another file, if it does not use them."""
     module = place.removesuffix(".py").replace("/", ".")
-    source = parse(text)
+    try:
+        source = parse(text)
+    except (SyntaxError, ValueError):
+        return text
     used = _used([s for s in source.root.statements if not imports_of(s)])
     for statement in list(source.root.statements):
         for item in imports_of(statement):
@@ -92,10 +96,9 @@ def _bound(text: str) -> frozenset[str]:
     return frozenset(names | {n.name for n in nodes if isinstance(n, Definition)})
 
 
-@lru_cache(256)
 def _parsed(text: str) -> ast.Module:
     try:
-        return ast.parse(text.removeprefix("\ufeff"))
+        return parsed(text.removeprefix("\ufeff"))
     except (SyntaxError, ValueError):
         return ast.Module([], [])
 

@@ -1,6 +1,5 @@
 """The structural merge of one Python file."""
 
-import ast
 import re
 from dataclasses import dataclass, replace
 
@@ -12,12 +11,13 @@ from litgen_torch.merge.comments import merge_header
 from litgen_torch.merge.edits import UNNEEDED
 from litgen_torch.merge.imports import imports_of, merge_imports, take_imports
 from litgen_torch.merge.markers import mark
-from litgen_torch.merge.names import Renames, find_names, joined, rename
+from litgen_torch.merge.meaning import parsed
+from litgen_torch.merge.names import Named, Renames, find_names, joined, rename
 from litgen_torch.merge.outcome import Merged, Refusal
 from litgen_torch.merge.replay import Replay
 from litgen_torch.merge.source import Source, Statement, parse
 from litgen_torch.merge.style import style_of
-from litgen_torch.merge.text import newline
+from litgen_torch.merge.text import mark_changes, merge_text, newline
 
 BOM = "\ufeff"  # some editors begin a file with it
 
@@ -58,18 +58,20 @@ def _is_done(base: str, mine: str, new: str, task: Task) -> bool:
 
 def _merge(base: str, mine: str, new: str, task: Task) -> Merged:
     try:
-        named = find_names(*(ast.parse(text) for text in (base, mine, new)))
-        here = parse(mine, exactly=True)
+        named = find_names(*(parsed(text) for text in (base, mine, new)))
+        if not named.problems:
+            return _replayed(base, mine, new, named, task)
     except SyntaxError as error:
         where = f"line {error.lineno}, column {error.offset}"
         reason = f"this file is not Python: {error.msg} at {where}"
-        return _refused(mine, [Problem(reason, error.lineno or 1)], task)
-    except ValueError as error:
-        return _refused(mine, [Problem(str(error))], task)
-    if named.problems:
-        return _refused(mine, [Problem(reason) for reason in named.problems], task)
-    if named.template:
-        here = _named(mine, named.template)
+        return _refused(base, mine, new, [Problem(reason, error.lineno or 1)], task)
+    except ValueError:  # LibCST cannot read it, or would not write it back as it is
+        return _by_lines(base, mine, new, task)
+    return _refused(base, mine, new, [Problem(reason) for reason in named.problems], task)
+
+
+def _replayed(base: str, mine: str, new: str, named: Named, task: Task) -> Merged:
+    here = _named(mine, named.template)
     before, there = _named(base, joined(named.owner, named.template)), _named(new, named.owner)
     style = style_of(mine, base, task.pyproject)
     replay = Replay(before, here, there, task.path, task.accept, style)
@@ -86,11 +88,20 @@ def _merge(base: str, mine: str, new: str, task: Task) -> Merged:
     if not problems:
         problems = check.lost(here.text, before.text, merged, replay.combined)
     if problems:
-        return _refused(mine, problems, task)
+        return _refused(base, mine, new, problems, task)
     return Merged(merged, (), renames, kept)
 
 
-def _refused(mine: str, problems: list[Problem], task: Task) -> Merged:
+def _by_lines(base: str, mine: str, new: str, task: Task) -> Merged:
+    merged = merge_text(base, mine, new, path=task.path, accept=task.accept, markers=task.markers)
+    if merged.refusals:
+        return merged
+    problems = check.problems(mine, merged.text, "" if task.is_part else new)
+    problems = problems or check.lost(mine, base, merged.text, ())
+    return _refused(base, mine, new, problems, task) if problems else merged
+
+
+def _refused(base: str, mine: str, new: str, problems: list[Problem], task: Task) -> Merged:
     """The file as it is, because of something that one statement cannot answer for."""
     lines = [*mine.splitlines(), ""]
     refusals = [
@@ -98,7 +109,8 @@ def _refused(mine: str, problems: list[Problem], task: Task) -> Merged:
         for problem in problems
         if problem.line not in task.accept
     ]
-    return Merged(mine, tuple(refusals))
+    text = mark_changes(base, mine, new) if refusals and task.markers else mine
+    return Merged(text, tuple(refusals))
 
 
 def _named(text: str, renames: Renames) -> Source:

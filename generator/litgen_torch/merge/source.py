@@ -5,13 +5,16 @@ LibCST, whose nodes know their every space. Both trees are walked side by side.
 """
 
 import ast
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import libcst as cst
 
-from litgen_torch.merge.meaning import has_docstring, head_of, key_of, meaning
+from litgen_torch.merge.meaning import has_docstring, head_of, key_of, meaning, parsed
+
+LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")  # a form feed ends none
 
 
 @dataclass(eq=False)
@@ -88,6 +91,7 @@ class Source:
 
     text: str
     root: Block
+    slices: dict[int, str]  # the lines of the statements at the top, by the id of their nodes
 
     def walk(self) -> Iterator[Statement]:
         for statement in self.root.statements:
@@ -95,30 +99,68 @@ class Source:
 
     @property
     def code(self) -> str:
-        """The file as it stands now."""
+        """The file as it stands now; raises ValueError where LibCST would spoil it.
+
+        What did not change is taken from the text: LibCST is slow, and forgets some spaces.
+        """
         module: cst.Module = self.root.node
-        if _has_changed(self.root):
-            module = module.with_changes(body=_render(self.root.statements))
-        return module.code
+        if not _has_changed(self.root):
+            return _written(module, self.slices, module.body)
+        body = _render(self.root.statements)
+        stays = {id(node) for node in body}
+        for node in module.body:
+            if id(node) not in stays and module.code_for_node(node) != self.slices[id(node)]:
+                raise ValueError("LibCST does not write it back as it is")
+        return _written(module, self.slices, body)
 
 
-def parse(text: str, *, exactly: bool = False) -> Source:
-    """Read a file; raises SyntaxError, or ValueError where LibCST cannot read it.
-
-    With `exactly` also where it would not write the file back as it is.
-    """
-    tree = ast.parse(text)
+def parse(text: str) -> Source:
+    """Read a file; raises SyntaxError, or ValueError where LibCST cannot read it."""
+    tree = parsed(text)
     try:
         module = cst.parse_module(text)
     except (cst.ParserSyntaxError, RecursionError) as error:
         raise ValueError(f"LibCST cannot read it: {error}") from error
-    if exactly and module.code != text:
-        raise ValueError("LibCST does not write it back as it is")
-    lines = text.splitlines(keepends=True)
+    lines = LINE.findall(text)
     root = Block("module", module, "", _statements(module.body, tree, lines))
     root.adopt()
     root.changed = False
-    return Source(text, root)
+    slices = _slices(module, root.statements, lines)
+    if _written(module, slices, module.body) != text:
+        raise ValueError("LibCST does not write it back as it is")
+    return Source(text, root, slices)
+
+
+def _slices(module: cst.Module, statements: list[Statement], lines: list[str]) -> dict[int, str]:
+    """The lines of each statement at the top, up to the next one's."""
+    firsts, rest = [], iter(statements)
+    for node in module.body:
+        statement = next(rest)
+        firsts.append(_first_line(node, statement.tree))
+        for _ in range(len(node.body) - 1 if isinstance(node, cst.SimpleStatementLine) else 0):
+            next(rest)
+    if lines and not module.has_trailing_newline:
+        lines = [*lines[:-1], lines[-1] + module.default_newline]
+    ends = [*firsts[1:], len(lines) - len(module.footer)]
+    return {
+        id(node): "".join(lines[first:end])
+        for node, first, end in zip(module.body, firsts, ends, strict=True)
+    }
+
+
+def _first_line(node: Any, tree: ast.stmt) -> int:
+    """The index of the line where a statement begins, comments above it included."""
+    first: int = min([tree.lineno, *(d.lineno for d in getattr(tree, "decorator_list", ()))])
+    return max(0, first - 1 - len(getattr(node, "leading_lines", ())))
+
+
+def _written(module: cst.Module, slices: dict[int, str], body: Sequence[Any]) -> str:
+    parts = [slices.get(id(node)) or module.code_for_node(node) for node in body]
+    around = ["".join(map(module.code_for_node, some)) for some in (module.header, module.footer)]
+    text = around[0] + "".join(parts) + around[1]
+    if module.has_trailing_newline:
+        return text or module.default_newline
+    return text.removesuffix("\n").removesuffix("\r")
 
 
 def _statements(nodes: Any, parent: ast.AST, lines: list[str], name: str = "body") -> Any:
@@ -156,9 +198,7 @@ def _flat(nodes: Any) -> Iterator[tuple[Any, Line | None]]:
 
 
 def _statement(node: Any, tree: ast.stmt, lines: list[str], *, is_first: bool) -> Statement:
-    first = min([tree.lineno, *(d.lineno for d in getattr(tree, "decorator_list", ()))])
-    above = len(getattr(node, "leading_lines", ()))
-    text = "".join(lines[max(0, first - 1 - above) : tree.end_lineno])
+    text = "".join(lines[_first_line(node, tree) : tree.end_lineno])
     blocks = [*_blocks(node, tree, lines)]
     if blocks:
         key = "\n".join(

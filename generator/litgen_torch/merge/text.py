@@ -42,7 +42,7 @@ def merge_text(
             lines += found
         elif before == yours:
             lines += [text + end for text in theirs]
-        elif not before and (both := _both(yours, theirs, path)) is not None:
+        elif (both := _both(before, yours, theirs, path)) is not None:
             lines += [text + end for text in both]
         elif accept.isdisjoint({line, *range(start + 1, start + 1 + len(yours))}):
             reason = "both you and the template changed this"
@@ -51,6 +51,17 @@ def merge_text(
         else:
             lines += found
     return Merged(_joined(lines, mine or new, end), tuple(refusals))
+
+
+def mark_changes(base: str, mine: str, new: str) -> str:
+    """The owner's text with every change of the template's beside his version, between markers."""
+    ours, end = _lines(mine), newline(mine or new)
+    lines = Lines()
+    for start, (before, yours, theirs) in _regions(_bare(base), _bare(mine), _bare(new)):
+        found = ours[start : start + len(yours)]
+        is_his = before == theirs or yours == theirs
+        lines += found if is_his else marked(found, [text + end for text in theirs], end)
+    return _joined(lines, mine or new, end)
 
 
 def newline(text: str) -> str:
@@ -88,8 +99,10 @@ def _runs(a: Lines, b: Lines) -> list[Match]:
     return SequenceMatcher(None, a, b, autojunk=False).get_matching_blocks()
 
 
-def _both(yours: Lines, theirs: Lines, path: str) -> Lines | None:
-    """What two insertions at one place come to, where that is certain."""
+def _both(before: Lines, yours: Lines, theirs: Lines, path: str) -> Lines | None:
+    """What two changes at one place come to, where that is certain."""
+    if before:
+        return _side_by_side(before, yours, theirs) if path.endswith(".md") else None
     if _is_within(theirs, yours):
         return yours
     if _is_within(yours, theirs):
@@ -98,6 +111,26 @@ def _both(yours: Lines, theirs: Lines, path: str) -> Lines | None:
     if path.rpartition("/")[2] in LISTS and not has_exceptions:
         return yours + [text for text in theirs if text not in yours]
     return None
+
+
+def _side_by_side(before: Lines, yours: Lines, theirs: Lines) -> Lines | None:
+    """Both changes, if they only touch: a line of prose stands for itself."""
+    changes = [
+        (i, j, after[k:m])
+        for after in (yours, theirs)
+        for tag, i, j, k, m in SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
+        if tag != "equal"
+    ]
+    places = [(i, j) for i, j, _ in changes]
+    if len(set(places)) < len(places):
+        return None  # both inserted there, or both replaced it
+    lines, done = Lines(), 0
+    for i, j, put in sorted(changes):
+        if i < done:
+            return None
+        lines += [*before[done:i], *put]
+        done = j
+    return lines + before[done:]
 
 
 def _is_within(some: Lines, all_: Lines) -> bool:

@@ -82,15 +82,23 @@ class _Work:
         ):
             self.kept.append(f"{path}: {YOURS}")
         elif here is None:
-            self.refuse(Refusal(path, 0, "", "you deleted this file", "", there))
+            self.refuse_file(Refusal(path, 0, "", "you deleted this file", "", there))
         elif before is None:
-            self.refuse(Refusal(path, 1, "", "you have a file of this name", here, there))
+            self.refuse_file(Refusal(path, 1, "", "you have a file of this name", here, there))
         else:
             self.merge(path, before, there)
 
     def refuse(self, refusal: Refusal) -> None:
         if (refusal.path, refusal.line) not in self.accept:
             self.refusals.append(refusal)
+
+    def refuse_file(self, refusal: Refusal) -> None:
+        """Refuse a file as a whole; its markers hold all of both versions."""
+        from litgen_torch.merge.text import mark_changes
+
+        self.refuse(refusal)
+        if self.markers and refusal in self.refusals:
+            self.tree[refusal.path] = mark_changes("", refusal.yours, refusal.template)
 
     def merge(self, path: str, base: str, new: str, *, is_part: bool = False) -> None:
         """Merge one file that both changed."""
