@@ -134,20 +134,7 @@ def render_foreign(
         worker = _run_copy(template, place, dict(given), ask=ask)
         if (place / LAST).read_text() == before:
             (place / LAST).unlink()
-        hidden = worker.answers.hidden
-        for question in given:
-            if question in hidden:
-                when = template.questions[question].get("when")
-                raise LitgenError(
-                    f"{question!r} is not asked with these answers, only when: {when}",
-                    f"leave {question} out, or change what it depends on first",
-                )
-        found = worker.answers.combined
-        answers = {
-            question: found[question]
-            for question in template.questions
-            if question in found and question not in hidden and question not in template.secret
-        }
+        answers = _answers(template, given, worker)
         files, executable = _read(place, template)
         once = frozenset(path for path in files if worker.match_skip(Path(path)))
     return Rendering(files, executable, answers, once)
@@ -174,6 +161,20 @@ def _run_copy(template: Template, place: Path, given: dict[str, Any], *, ask: bo
         quiet=True,
         unsafe=bool(template.runs),  # it was trusted, or has nothing to run
     )
+
+
+def _answers(template: Template, given: Mapping[str, Any], worker: Any) -> dict[str, Any]:
+    """The answers that apply; raises LitgenError if one was given that does not."""
+    found, hidden = worker.answers.combined, worker.answers.hidden
+    for question in given:
+        if question in hidden:
+            when = template.questions[question].get("when")
+            raise LitgenError(
+                f"{question!r} is not asked with these answers, only when: {when}",
+                f"leave {question} out, or change what it depends on first",
+            )
+    asked = [question for question in template.questions if question in found.keys() - hidden]
+    return {question: found[question] for question in asked if question not in template.secret}
 
 
 def _read(place: Path, template: Template) -> tuple[Tree, frozenset[str]]:

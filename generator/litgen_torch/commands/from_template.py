@@ -10,7 +10,9 @@ from typing import Any
 import click
 
 from litgen_torch import tree
+from litgen_torch.answers import FLAGS
 from litgen_torch.commands.editing import is_terminal
+from litgen_torch.commands.new import read_file
 from litgen_torch.errors import LitgenError
 from litgen_torch.foreign import Rendering, Template, read_template, render_foreign
 from litgen_torch.origin import Origin, answers_from_record, fetched, find
@@ -67,8 +69,26 @@ def make(request: Request) -> None:
     click.echo(_end(request, made, again))
 
 
-def pairs(words: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    """What was given by --with."""
+def requested(path: str, name: str, source: str, given: dict[str, Any]) -> Request:
+    """What the options say; raises UsageError for those that are for litgen's own templates."""
+    if odd := [f"--{kind}" for kind in FLAGS if given[kind]]:
+        raise click.UsageError(f"{odd[0]} is litgen's own; use --with QUESTION=ANSWER")
+    found = read_file(given["answers"]) if given["answers"] else {}
+    return Request(
+        path,
+        name,
+        source,
+        ref=given["ref"],
+        words=_pairs(given["others"]),
+        answers=answers_from_record(found.get("answers", found)),  # a project's record will do
+        trust=given["trust"],
+        yes=given["yes"],
+        dry_run=given["dry_run"],
+        as_json=given["as_json"],
+    )
+
+
+def _pairs(words: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     found = []
     for text in words:
         question, equals, answer = text.partition("=")
@@ -76,11 +96,6 @@ def pairs(words: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
             raise click.BadParameter(f"{text!r} is not QUESTION=ANSWER", param_hint="--with")
         found.append((question, answer))
     return tuple(found)
-
-
-def from_file(found: dict[str, Any]) -> dict[str, Any]:
-    """The answers in a file; a project's record will do."""
-    return answers_from_record(found.get("answers", found))
 
 
 def _given(request: Request, template: Template) -> dict[str, Any]:

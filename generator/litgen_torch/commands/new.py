@@ -39,40 +39,35 @@ def _choices(context: click.Context, parameter: click.Parameter, begun: str) -> 
 @click.option("-y", "--yes", is_flag=True, help="Take the defaults for the rest, ask nothing.")
 @click.option("--dry-run", is_flag=True, help="Show what would be written, write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout; asks nothing.")
-def command(
+def command(path: str, template: str | None, **given: Any) -> None:
+    """Make a training project in PATH, a folder that is new or empty.
+
+    What is not given is asked on a terminal. With -y it takes the defaults; without a terminal too,
+    and says so. `litgen list` shows what can be chosen.
+    """
+    name = check_name(os.path.basename(os.path.abspath(path)) if path else "")
+    tree.check_target(Path(path))
+    if template:
+        from litgen_torch.commands import from_template
+
+        from_template.make(from_template.requested(path, name, template, given))
+    elif given.pop("ref") or given.pop("trust"):
+        raise click.UsageError("--ref and --trust are for a --template")
+    else:
+        _make(path, name, **given)
+
+
+def _make(
     path: str,
+    name: str,
+    *,
     others: tuple[str, ...],
-    template: str | None,
-    ref: str | None,
-    trust: bool,
     answers: str | None,
     yes: bool,
     dry_run: bool,
     as_json: bool,
     **slots: str | None,
 ) -> None:
-    """Make a training project in PATH, a folder that is new or empty.
-
-    What is not given is asked on a terminal. With -y it takes the defaults; without a terminal too,
-    and says so. `litgen list` shows what can be chosen.
-    """
-    folder = Path(path)
-    name = check_name(os.path.basename(os.path.abspath(path)) if path else "")
-    tree.check_target(folder)
-    if template:
-        if odd := [f"--{kind}" for kind, choice in slots.items() if choice]:
-            raise click.UsageError(f"{odd[0]} is litgen's own; use --with QUESTION=ANSWER")
-        from litgen_torch.commands import from_template
-
-        found = from_template.from_file(_read(answers)) if answers else {}
-        words = from_template.pairs(others)
-        request = from_template.Request(
-            path, name, template, ref, words, found, trust, yes, dry_run, as_json
-        )
-        from_template.make(request)
-        return
-    if ref or trust:
-        raise click.UsageError("--ref and --trust are for a --template")
     given = (_from_file(answers) if answers else {}) | _from_flags(slots, others)
     chosen = complete(questions(), given)
     asking = not (yes or as_json) and _is_terminal()
@@ -88,7 +83,7 @@ def command(
     if asking and not dry_run and not click.confirm("Write it?", default=True):
         raise LitgenError("nothing was written", _again(path, chosen))
     if not dry_run:
-        tree.create(folder, with_record(files, name=name, answers=chosen, version=installed()))
+        tree.create(Path(path), with_record(files, name=name, answers=chosen, version=installed()))
     if as_json:
         click.echo(json.dumps(_report(path, files, chosen) | {"written": not dry_run}, indent=2))
     else:
@@ -117,7 +112,8 @@ def _pair(text: str) -> tuple[str, str]:
     return kind, choice
 
 
-def _read(file: str) -> dict[str, Any]:
+def read_file(file: str) -> dict[str, Any]:
+    """What a TOML file holds."""
     try:
         return tomllib.loads(Path(file).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -126,7 +122,7 @@ def _read(file: str) -> dict[str, Any]:
 
 
 def _from_file(file: str) -> Answers:
-    found = _read(file)
+    found = read_file(file)
     try:
         return read_answers(questions(), found.get("answers", found))  # a project's record will do
     except LitgenError as error:
