@@ -27,7 +27,7 @@ DOORS = {
     "copier": lambda path: path == "foreign.py",
     "packaging": lambda path: path == "origin.py",
     "torch": lambda path: path == "probe.py",  # run by another Python, never imported
-    "tomlkit": lambda path: path == "project.py" or path.startswith("merge/toml"),
+    "tomlkit": lambda path: path == "record.py" or path.startswith("merge/toml"),
     "libcst": lambda path: path.startswith("merge/"),
 }
 

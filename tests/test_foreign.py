@@ -508,3 +508,24 @@ def test_a_missing_base_is_made_again_by_the_template(litgen: Run, repository: P
     (proj / ".litgen/base/app.py.base").unlink()
     assert litgen("add", "docker", cwd=proj).returncode == 0
     assert read_project(proj).base["app.py"] == (proj / "app.py").read_text()
+
+
+def test_git_merges_branches_that_each_gave_another_answer(litgen: Run, repository: Path) -> None:
+    proj = made(litgen, repository)
+    edit(proj / "app.py", "    print(os", f"{MINE}    print(os")
+    git(proj, "init", "-q", "-b", "main")
+    git(proj, "add", "-A")
+    git(proj, "commit", "-qm", "as written")
+    git(proj, "checkout", "-qb", "other")
+    for branch, words in (("other", ["add", "docker"]), ("main", ["set", "store", "postgres"])):
+        git(proj, "checkout", "-q", branch)
+        assert litgen(*words, cwd=proj).returncode == 0
+        git(proj, "add", "-A")
+        git(proj, "commit", "-qm", branch)
+    git(proj, "merge", "-q", "other")
+    assert json.loads(litgen("doctor", "--json", cwd=proj).stdout)["sound"]
+    answers = read_project(proj).answers
+    assert (answers["docker"], answers["store"]) == (True, "postgres")
+    done = litgen("add", "plugins", "cache", cwd=proj)
+    assert done.returncode == 0, done.stderr
+    assert MINE in (proj / "app.py").read_text()

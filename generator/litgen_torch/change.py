@@ -13,7 +13,7 @@ from litgen_torch.compare import Edits, FileChange, changed, edits, file_change,
 from litgen_torch.merge.outcome import Merge, Refusal
 from litgen_torch.merge.trees import Places, merge
 from litgen_torch.origin import Origin
-from litgen_torch.project import Project, from_templates, with_record
+from litgen_torch.project import Project, from_templates, record_of
 from litgen_torch.render import Tree, settings
 
 NEAR = 30  # lines
@@ -101,14 +101,13 @@ class Change:
 
     def record(self) -> Tree:
         """What `.litgen/` says of the project once the change is made."""
-        written = with_record(
+        return record_of(
             self.wanted.files,
             name=self.project.name,
             answers=self.wanted.answers,
             version=self.wanted.version,
             template=self.wanted.template,
         )
-        return {path: text for path, text in written.items() if path not in self.wanted.files}
 
 
 def wanted(project: Project, answers: Answers, *, version: str) -> Wanted:

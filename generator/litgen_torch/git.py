@@ -1,6 +1,7 @@
 """What git knows of a project's files; a project needs no git."""
 
 import os
+import re
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,6 +17,8 @@ OF_A_HOOK = {
         *("OBJECT_DIRECTORY", "ALTERNATE_OBJECT_DIRECTORIES", "QUARANTINE_PATH", "SHALLOW_FILE"),
     )
 }
+MARKER = re.compile(r"(<{7}|\|{7}|>{7})( |$)")
+MIDDLE = "======="  # in prose it underlines a title
 
 
 def uncommitted(folder: Path, paths: Iterable[str]) -> list[str]:
@@ -31,6 +34,17 @@ def uncommitted(folder: Path, paths: Iterable[str]) -> list[str]:
     real = {path: place(folder, path).relative_to(root).as_posix() for path in paths}
     changed = _changed(root, sorted(set(real.values()))) if real else set()
     return [path for path in real if real[path] in changed]
+
+
+def markers(path: str, text: str) -> list[int]:
+    """The lines that hold a conflict's markers."""
+    lines = enumerate(text.split("\n"), 1)
+    is_prose = path.endswith(".md")
+    return [
+        number
+        for number, line in lines
+        if MARKER.match(line) or line.rstrip() == MIDDLE and not is_prose
+    ]
 
 
 def _changed(root: Path, paths: list[str]) -> set[str]:

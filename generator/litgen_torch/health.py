@@ -10,16 +10,17 @@ from typing import Any, Literal
 
 from litgen_torch import staging
 from litgen_torch.catalog import packages
+from litgen_torch.compare import changed
 from litgen_torch.environment import probe, python_of
 from litgen_torch.errors import LitgenError
+from litgen_torch.git import markers
 from litgen_torch.origin import Origin, newest
-from litgen_torch.pending import markers, read_pending
+from litgen_torch.pending import read_pending
 from litgen_torch.project import (
-    BASE,
-    SUFFIX,
     Project,
     python_files,
     read_project,
+    record_of,
     written_by,
 )
 from litgen_torch.versions import installed, is_newer
@@ -131,12 +132,19 @@ def check_project(folder: Path) -> tuple[list[Check], Project | None]:
 
 
 def _record(project: Project) -> Check:
-    there = {path: project.stored.get(f"{BASE}{path}{SUFFIX}") for path in project.base}
-    damaged = [path for path, text in project.base.items() if there[path] != text]
-    if damaged:
-        words = f"the base of {', '.join(damaged)} is damaged; the next change writes it anew"
-        return Check("record", "note", words)
-    return Check("record", "ok", f"answers, and {len(there)} files as litgen wrote them")
+    as_written = record_of(
+        project.base, name=project.name, answers=project.answers, version=project.version
+    )
+    other = changed(project.stored, as_written)
+    if other and project.version == installed():
+        words = f"not as litgen writes it, as after a merge: {_some(other)}"
+        return Check("record", "note", words, "litgen upgrade")
+    return Check("record", "ok", f"answers, and {len(project.base)} files as litgen wrote them")
+
+
+def _some(paths: list[str]) -> str:
+    more = len(paths) - 4
+    return ", ".join(paths) if more <= 0 else f"{', '.join(paths[:4])} and {more} more"
 
 
 def _bad(name: str, error: LitgenError) -> Check:

@@ -6,7 +6,6 @@ what `--abort` puts back. Untrusted input when it is read, as the rest of `.litg
 
 import ast
 import json
-import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -15,13 +14,12 @@ from pathlib import Path
 from litgen_torch.change import Change
 from litgen_torch.content import binary
 from litgen_torch.errors import LitgenError
+from litgen_torch.git import markers
 from litgen_torch.places import read_tree
 from litgen_torch.project import BASE, SUFFIX, check_inside, read_project
 from litgen_torch.render import Tree
 
 PENDING = ".litgen/pending.json"
-MARKER = re.compile(r"(<{7}|\|{7}|>{7})( |$)")
-MIDDLE = "======="  # in prose it underlines a title
 
 
 @dataclass(frozen=True)
@@ -78,17 +76,6 @@ def unresolved(folder: Path, pending: Pending) -> list[str]:
         marks = [f"{path}:{line}: a marker is left" for line in markers(path, text)]
         found += marks or [f"{path}:{line}: {words}" for line, words in _mistakes(path, text)]
     return found
-
-
-def markers(path: str, text: str) -> list[int]:
-    """The lines that hold a conflict's markers."""
-    lines = enumerate(text.split("\n"), 1)
-    is_prose = path.endswith(".md")
-    return [
-        number
-        for number, line in lines
-        if MARKER.match(line) or line.rstrip() == MIDDLE and not is_prose
-    ]
 
 
 def _data(pending: Pending) -> set[str]:

@@ -16,7 +16,7 @@ from litgen_torch.commands.new import read_file
 from litgen_torch.errors import LitgenError
 from litgen_torch.foreign import Rendering, Template, read_template, render_foreign
 from litgen_torch.origin import Origin, answers_from_record, fetched, find
-from litgen_torch.project import with_record
+from litgen_torch.project import record_of
 from litgen_torch.versions import installed
 
 
@@ -55,10 +55,9 @@ def make(request: Request) -> None:
     if asking and not request.dry_run and not click.confirm("Write it?", default=True):
         raise LitgenError("nothing was written", again)
     if not request.dry_run:
-        about = with_record(
+        record = record_of(
             base, name=request.name, answers=made.answers, version=installed(), template=origin
         )
-        record = {path: text for path, text in about.items() if path not in base}
         tree.create(Path(request.path), record | made.files, executable=made.executable)
     if request.as_json:
         click.echo(json.dumps(_report(request, made, origin, again), indent=2, default=str))
