@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ from test_add import edit, git, state
 from test_prompts import ENTER, Terminal
 
 from litgen_torch.project import RECORD, read_project
+from litgen_torch.render import templates_folder
 
 QUESTIONS = """\
 _secret_questions: [token]
@@ -529,3 +531,31 @@ def test_git_merges_branches_that_each_gave_another_answer(litgen: Run, reposito
     done = litgen("add", "plugins", "cache", cwd=proj)
     assert done.returncode == 0, done.stderr
     assert MINE in (proj / "app.py").read_text()
+
+
+def test_list_shows_the_template_s_questions(litgen: Run, folder: Path) -> None:
+    edit(folder / "copier.yml", "_subdirectory", f"{TASKS}_subdirectory")
+    proj = made(litgen, folder, "--trust")
+    said = litgen("list", cwd=proj).stdout
+    assert "one of  sqlite, postgres" in said and "here    ['mail']" in said
+    assert json.loads(litgen("list", "--json", cwd=proj).stdout)["port"]["default"] == 5432
+
+
+def test_litgen_s_own_templates_are_a_template_like_any_other(litgen: Run, tmp_path: Path) -> None:
+    def train(proj: Path) -> None:
+        text = re.sub(r"\bmodel\b", "net", (proj / "train.py").read_text())
+        (proj / "train.py").write_text(text.replace("from net", "from model"))
+        edit(proj / "train.py", "    net.train()\n    while", f"{MINE}    net.train()\n    while")
+        for words in (["strategy", "ddp"], ["feature", "ema"], ["precision", "fp16"]):
+            assert litgen("add", *words, cwd=proj).returncode == 0
+
+    litgen("new", "theirs/proj", "--template", str(templates_folder()))
+    litgen("new", "ours/proj", "-y")
+    for proj in (tmp_path / "theirs/proj", tmp_path / "ours/proj"):
+        train(proj)
+    theirs, ours = (
+        {p: t for p, t in files(tmp_path / each / "proj").items() if not p.startswith(".litgen/")}
+        for each in ("theirs", "ours")
+    )
+    assert theirs == ours
+    assert MINE.encode() in ours["train.py"]

@@ -16,8 +16,10 @@ from litgen_torch.versions import installed
 
 
 @contextmanager
-def at_hand(project: Project, *, trust: bool = False) -> Iterator[Template]:
-    """A project's template, in the state that wrote it."""
+def at_hand(
+    project: Project, *, trust: bool = False, reads_only: bool = False
+) -> Iterator[Template]:
+    """A project's template, in the state that wrote it; to read its questions runs no code."""
     origin = _origin(project)
     if not origin.is_git and newest(origin).version != origin.version:
         raise LitgenError(
@@ -25,7 +27,7 @@ def at_hand(project: Project, *, trust: bool = False) -> Iterator[Template]:
             "litgen upgrade",
         )
     with fetched(origin) as folder:
-        yield read_template(folder, origin, trust=trust)
+        yield read_template(folder, origin, trust=trust or reads_only)
 
 
 def answered(

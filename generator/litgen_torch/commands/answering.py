@@ -3,6 +3,7 @@
 A choice is an answer to one of its questions then: QUESTION ANSWER, or a yes-or-no QUESTION alone.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +41,12 @@ def answer(project: Project, verb: str, words: tuple[str, ...], options: Options
         nothing_to_do(f"{name} is {_shown(found)} already", options, command=command)
         return
     carry(project, wish, options, command=command)
+
+
+def questions_of(project: Project) -> Mapping[str, Mapping[str, Any]]:
+    """What the project's template asks, as it says it."""
+    with at_hand(project, reads_only=True) as template:
+        return template.questions
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,14 @@ from litgen_torch.errors import LitgenError
 from litgen_torch.git import uncommitted
 from litgen_torch.pending import begin, read_pending
 from litgen_torch.places import read_tree
-from litgen_torch.project import Project, find_project, python_files, read_project, written_by
+from litgen_torch.project import (
+    RECORD,
+    Project,
+    find_project,
+    python_files,
+    read_project,
+    written_by,
+)
 from litgen_torch.render import Tree
 from litgen_torch.transaction import commit, recover
 from litgen_torch.verify import Losses, verify
@@ -36,6 +43,12 @@ def find_and_recover() -> Path:
     if said := recover(folder):
         click.echo(f"litgen: {said}", err=True)
     return folder
+
+
+def in_project() -> bool:
+    """Whether the current folder lies in a project."""
+    here = Path.cwd()
+    return any((folder / RECORD).is_file() for folder in (here, *here.parents))
 
 
 def open_project() -> Project:

@@ -3,7 +3,6 @@
 import itertools
 import json
 from dataclasses import asdict
-from pathlib import Path
 
 import click
 
@@ -11,12 +10,12 @@ from litgen_torch.answers import Answers, complete, with_choice, without_choice
 from litgen_torch.catalog import questions
 from litgen_torch.commands.answering import compare_answers
 from litgen_torch.commands.choosing import choice_argument, has, named
-from litgen_torch.commands.editing import open_project
+from litgen_torch.commands.editing import in_project, open_project
 from litgen_torch.commands.list import brought
 from litgen_torch.errors import LitgenError
 from litgen_torch.owned import Piece, owned, purpose
 from litgen_torch.places import read_tree
-from litgen_torch.project import RECORD, Project, from_templates
+from litgen_torch.project import Project, from_templates
 from litgen_torch.render import Tree
 from litgen_torch.solve import needed, possible
 
@@ -30,7 +29,7 @@ def command(words: tuple[str, ...], as_json: bool, trust: bool) -> None:
 
     Where the project does not have it, and outside of one: the lines that it would bring.
     """
-    project = open_project() if _is_in_project() else None
+    project = open_project() if in_project() else None
     if project and project.template:
         _explain_answer(project, words, as_json=as_json, trust=trust)
         return
@@ -86,11 +85,6 @@ def _explain_answer(
         what = f"litgen set {compared.question} {compared.answer}"
         click.echo(f"  this project does not have it: {what} would bring")
     _show(pieces, compared.having, mine, is_there=compared.is_there)
-
-
-def _is_in_project() -> bool:
-    here = Path.cwd()
-    return any((folder / RECORD).is_file() for folder in (here, *here.parents))
 
 
 def _sides(project: Project | None, kind: str, choice: str) -> tuple[Answers, Answers, bool]:

@@ -50,6 +50,9 @@ def make(request: Request) -> None:
             base = render_foreign(template, request.name, {}, last=made.answers).files
     hidden = [name for name in template.secret if made.files != base]
     again = _again(request, template, made.answers)
+    taken = [f"{name}={answer}" for name, answer in made.answers.items() if name not in given]
+    if taken and not (asking or request.yes or request.as_json):
+        click.echo(f"nothing asked; defaults taken: {' '.join(taken)}", err=True)
     if not request.as_json:
         click.echo(_summary(request.path, made, origin))
     if asking and not request.dry_run and not click.confirm("Write it?", default=True):
@@ -79,7 +82,7 @@ def requested(path: str, name: str, source: str, given: dict[str, Any]) -> Reque
         source,
         ref=given["ref"],
         words=_pairs(given["others"]),
-        answers=answers_from_record(found.get("answers", found)),  # a project's record will do
+        answers=answers_from_record(found),
         trust=given["trust"],
         yes=given["yes"],
         dry_run=given["dry_run"],

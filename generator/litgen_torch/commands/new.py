@@ -5,6 +5,7 @@ import os
 import shlex
 import sys
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from litgen_torch.answers import Answers, check_name, complete, flags, read_answ
 from litgen_torch.catalog import packages, questions
 from litgen_torch.errors import LitgenError
 from litgen_torch.project import from_templates, with_record
+from litgen_torch.record import read_record
 from litgen_torch.render import Tree
 from litgen_torch.versions import installed
 
@@ -112,11 +114,14 @@ def _pair(text: str) -> tuple[str, str]:
     return kind, choice
 
 
-def read_file(file: str) -> dict[str, Any]:
-    """What a TOML file holds."""
+def read_file(file: str) -> Mapping[str, Any]:
+    """The answers that a TOML file holds; a project's record will do."""
     try:
-        return tomllib.loads(Path(file).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        text = Path(file).read_text(encoding="utf-8")
+        found = tomllib.loads(text)
+        answers: Mapping[str, Any] = found.get("answers", found)
+        return read_record(text).answers if "format" in found else answers
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         words = error.strerror if isinstance(error, OSError) else str(error)
         raise LitgenError(f"{file}: {words}", 'lines such as: strategy = "ddp"') from error
 
@@ -124,7 +129,7 @@ def read_file(file: str) -> dict[str, Any]:
 def _from_file(file: str) -> Answers:
     found = read_file(file)
     try:
-        return read_answers(questions(), found.get("answers", found))  # a project's record will do
+        return read_answers(questions(), found)
     except LitgenError as error:
         raise LitgenError(f"{file}: {error.message}", error.hint) from error
 
