@@ -559,3 +559,31 @@ def test_litgen_s_own_templates_are_a_template_like_any_other(litgen: Run, tmp_p
     )
     assert theirs == ours
     assert MINE.encode() in ours["train.py"]
+
+
+DAMAGE = {
+    "no commit": ('commit = "', 'comit = "'),
+    "a commit that is an option": ('commit = "', 'commit = "--upload-pack=x'),
+    "a source that is an option": ('source = "', 'source = "--upload-pack=x'),
+    "a source that is a number": ('source = "', 'source = 1 # "'),
+    "a path upwards": ("  app.py", "  ../app.py"),
+}
+
+
+@pytest.mark.parametrize(("found", "put"), DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_record_is_refused(litgen: Run, repository: Path, found: str, put: str) -> None:
+    proj = made(litgen, repository)
+    for file in (proj / RECORD, proj / ".litgen/base.sha256"):
+        file.write_text(file.read_text().replace(found, put))
+    before = state(proj)
+    done = litgen("add", "docker", cwd=proj)
+    assert done.returncode == 1 and "damaged" in done.stderr
+    assert state(proj) == before
+
+
+def test_control_c_at_a_question_leaves_nothing(folder: Path) -> None:
+    terminal = Terminal("new", "proj", "--template", str(folder), folder=folder.parent, extra={})
+    terminal.answer("title", b"\x03")
+    assert terminal.finish() == 130
+    assert "nothing was changed" in terminal.screen
+    assert sorted(os.listdir(folder.parent)) == ["template"]
