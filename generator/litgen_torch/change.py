@@ -12,6 +12,7 @@ from litgen_torch.answers import Answers
 from litgen_torch.compare import Edits, FileChange, changed, edits, file_change, hunks, unified
 from litgen_torch.merge.outcome import Merge, Refusal
 from litgen_torch.merge.trees import Places, merge
+from litgen_torch.origin import Origin
 from litgen_torch.project import Project, from_templates, record_of
 from litgen_torch.render import Tree, settings
 
@@ -26,6 +27,10 @@ class Wanted:
     version: str
     files: Tree
     alters_losses: bool = False  # on purpose: training computes others with it
+    template: Origin | None = None  # if it is not litgen's own
+    executable: frozenset[str] = frozenset()  # those of its files that may be run
+    leave: frozenset[str] = frozenset()  # and those that stay as they are where they are there
+    notes: tuple[str, ...] = ()  # sentences: what else is different than one may expect
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,7 @@ class Change:
             name=self.project.name,
             answers=self.wanted.answers,
             version=self.wanted.version,
+            template=self.wanted.template,
         )
 
 

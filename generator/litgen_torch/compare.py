@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from litgen_torch.content import is_binary
 from litgen_torch.render import Tree
 
 BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")  # the statements in a statement
@@ -87,6 +88,9 @@ def edits(base: Tree, mine: Tree, after: Tree) -> Edits:
 
 def _diff(path: str, before: str | None, after: str | None) -> Iterator[str]:
     names = (ABSENT if before is None else f"a/{path}", ABSENT if after is None else f"b/{path}")
+    if is_binary(before) or is_binary(after):
+        yield f"Binary files {names[0]} and {names[1]} differ\n"
+        return
     old, new = _lines(before or ""), _lines(after or "")
     for line in difflib.unified_diff(old, new, names[0], names[1]):
         yield line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"

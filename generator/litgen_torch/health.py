@@ -14,6 +14,7 @@ from litgen_torch.compare import changed
 from litgen_torch.environment import probe, python_of
 from litgen_torch.errors import LitgenError
 from litgen_torch.git import markers
+from litgen_torch.origin import Origin, newest
 from litgen_torch.pending import read_pending
 from litgen_torch.project import (
     Project,
@@ -42,6 +43,8 @@ def check_environment(folder: Path, project: Project | None) -> list[Check]:
     python = python_of(folder)
     pyproject = _pyproject(folder) if project else ""
     needs = _packages(pyproject)
+    if project and project.template and "torch" not in needs:
+        return [Check("python", "ok", python)]
     try:
         found = probe(python, [name for name in needs if name != "torch"])
     except LitgenError as error:
@@ -118,7 +121,9 @@ def check_project(folder: Path) -> tuple[list[Check], Project | None]:
     project = None
     try:
         project = read_project(folder)
-        checks.append(_version(written_by(folder)))
+        checks.append(
+            _template(project.template) if project.template else _version(project.version)
+        )
         checks.append(_record(project))
     except LitgenError as error:
         newer = is_newer(written_by(folder), installed())
@@ -154,6 +159,16 @@ def _version(version: str) -> Check:
     if version != here:
         return Check("version", "note", words, "litgen upgrade")
     return Check("version", "ok", f"written by litgen {version}, which this is")
+
+
+def _template(origin: Origin) -> Check:
+    try:
+        now = newest(origin)
+    except LitgenError as error:
+        return Check("template", "note", error.message, error.hint)
+    if now.version != origin.version:
+        return Check("template", "note", f"{origin.words}; there is {now.words}", "litgen upgrade")
+    return Check("template", "ok", f"{origin.words}, the newest")
 
 
 def _interrupted(folder: Path) -> Iterator[Check]:

@@ -7,15 +7,24 @@ versions of litgen or the network. All of it is untrusted input when it is read.
 import os
 import tomllib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from litgen_torch.answers import Answers, check_name, complete, read_answers, with_defaults
 from litgen_torch.branches import joined
 from litgen_torch.catalog import questions
+from litgen_torch.content import LOSSLESS, is_binary
 from litgen_torch.errors import LitgenError
 from litgen_torch.finish import finish
 from litgen_torch.git import markers
+from litgen_torch.origin import (
+    Origin,
+    answers_from_record,
+    answers_to_record,
+    from_record,
+    to_record,
+)
 from litgen_torch.record import (
     ATTRIBUTES,
     Record,
@@ -48,6 +57,7 @@ class Project:
     answers: Answers
     base: Tree
     stored: Tree  # the files in `.litgen/` that say all this, as they are
+    template: Origin | None = None  # whose it is, if not litgen's own
 
 
 def with_record(tree: Tree, *, name: str, answers: Answers, version: str) -> Tree:
@@ -55,11 +65,17 @@ def with_record(tree: Tree, *, name: str, answers: Answers, version: str) -> Tre
     return tree | record_of(tree, name=name, answers=answers, version=version)
 
 
-def record_of(tree: Tree, *, name: str, answers: Answers, version: str) -> Tree:
+def record_of(
+    tree: Tree, *, name: str, answers: Answers, version: str, template: Origin | None = None
+) -> Tree:
     """What `.litgen/` says of a project with these files."""
-    choices = {q.name: [choice.value for choice in q.choices] for q in questions() if q.many}
+    if template:
+        said = answers_to_record(answers)
+        about = record_text(version, name, said, {}, to_record(template))
+    else:
+        choices = {q.name: [choice.value for choice in q.choices] for q in questions() if q.many}
+        about = record_text(version, name, answers, choices)
     base = {f"{BASE}{path}{SUFFIX}": text for path, text in tree.items()}
-    about = record_text(version, name, answers, choices)
     return base | {RECORD: about, SUMS: sums_text(tree), FOR_GIT: ATTRIBUTES}
 
 
@@ -103,18 +119,20 @@ def read_project(folder: Path) -> Project:
                 f"keep one of both sides in {file}, then git add it",
             )
         record = read_record(stored[RECORD])
-        answers = complete(questions(), read_answers(questions(), record.answers))
+        template = from_record(record.template) if record.template is not None else None
+        answers = _answers(record, template)
         name = check_name(record.name)
         sums = read_sums(stored[SUMS]) if record.sums is None else record.sums
         found = {path: _read_base(folder, path) for path in sums}
-        base = _checked(folder, found, sums, answers=answers, record=record)
+        rendered = _Rendered(record, answers, template)
+        base = _checked(folder, found, sums, rendered)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise LitgenError(
             f"{file} is damaged: {_words(error)}",
             f"git checkout -- {file.parent}, or a backup of it",
         ) from error
     there = {f"{BASE}{path}{SUFFIX}": text for path, text in found.items() if text is not None}
-    return Project(folder, record.version, name, answers, base, there | stored)
+    return Project(folder, record.version, name, answers, base, there | stored, template)
 
 
 def python_files(folder: Path) -> list[str]:
@@ -165,29 +183,54 @@ def _read(folder: Path, path: str) -> str | None:
         raise ValueError(f"{path!r} leads out of the project")
     if not file.exists():
         return None
-    with file.open(encoding="utf-8", newline="") as stream:
+    with file.open(encoding="utf-8", errors=LOSSLESS, newline="") as stream:
         return stream.read()
 
 
-def _checked(
-    folder: Path, found: dict[str, str | None], sums: Sums, *, answers: Answers, record: Record
-) -> Tree:
+def _answers(record: Record, template: Origin | None) -> Answers:
+    if template:  # its own questions, which are asked when it is at hand
+        return answers_from_record(record.answers)
+    return complete(questions(), read_answers(questions(), record.answers))
+
+
+@dataclass(frozen=True)
+class _Rendered:
+    """What the templates that wrote a project make of its answers, should that be needed."""
+
+    record: Record
+    answers: Answers
+    template: Origin | None
+
+    @property
+    def is_possible(self) -> bool:
+        return self.template is not None or self.record.version == installed()
+
+    @cached_property
+    def tree(self) -> Tree:
+        if not self.template:
+            return from_templates(self.record.name, self.answers)
+        from litgen_torch.foreign import files_of
+
+        return files_of(self.template, self.record.name, self.answers)
+
+
+def _checked(folder: Path, found: dict[str, str | None], sums: Sums, rendered: _Rendered) -> Tree:
     """The base: what was found where its checksum says so, else what these templates make of it.
 
     Where two branches each changed a file, git has merged its base too, and kept both checksums.
     """
-    base, rendered = Tree(), Tree()
+    base = Tree()
     for path, text in found.items():
         if text is not None and checksum(text) in sums[path]:
             base[path] = text
             continue
         is_merged = len(sums[path]) > 1
-        if record.version != installed():
-            raise _unknown(path, text, record.version if is_merged else "")
-        rendered = rendered or from_templates(record.name, answers)
-        again = rendered.get(path)
+        if not rendered.is_possible:
+            raise _unknown(path, text, rendered.record.version if is_merged else "")
+        again = rendered.tree.get(path)
         if again is not None and is_merged:
-            base[path] = joined(text or "", _read(folder, path) or "", again)
+            whole = is_binary(again)
+            base[path] = again if whole else joined(text or "", _read(folder, path) or "", again)
         elif again is not None and (again == text or checksum(again) in sums[path]):
             base[path] = again
         elif again is not None or (text is not None and not is_merged):

@@ -13,6 +13,8 @@ from typing import Any
 
 import tomlkit
 
+from litgen_torch.content import to_bytes
+
 FORMAT = 2
 # Line ends stay as they are. Where both sides changed a file, git keeps the lines of both and no
 # marker: litgen sees by the checksum that it is neither, and makes the base of the merged answers.
@@ -28,18 +30,22 @@ class Record:
     version: str
     name: str
     answers: Mapping[str, object]
+    template: Any = None  # whose it is, if not litgen's own
     sums: Sums | None = None  # they lay in the record itself until format 2
 
 
 def record_text(
     version: str,
     name: str,
-    answers: Mapping[str, str | Sequence[str]],
+    answers: Mapping[str, Any],
     choices: Mapping[str, Sequence[str]],
+    template: Mapping[str, str] | None = None,
 ) -> str:
     """The record; `choices` are those of each set."""
     slots = {kind: answer for kind, answer in answers.items() if kind not in choices}
     text = _entries({"format": FORMAT, "litgen": version, "name": name})
+    if template:
+        text += f"\n[template]\n{_entries(template)}"
     text += f"\n[answers]\n{_entries(slots)}"
     for kind in [kind for kind in answers if kind in choices]:
         members = {choice: choice in answers[kind] for choice in sorted(choices[kind])}
@@ -52,9 +58,11 @@ def read_record(text: str) -> Record:
     found = tomllib.loads(text)
     if found["format"] == 1:
         sums = {path: {found["files"][path]} for path in found["files"]}
-        return Record(found["litgen"], found["name"], found["answers"], sums)
+        return Record(found["litgen"], found["name"], found["answers"], sums=sums)
     if found["format"] != FORMAT:
         raise ValueError(f"format {found['format']}, expected {FORMAT}")
+    if "template" in found:
+        return Record(found["litgen"], found["name"], found["answers"], found["template"])
     answers = {kind: _answer(kind, answer) for kind, answer in found["answers"].items()}
     return Record(found["litgen"], found["name"], answers)
 
@@ -76,11 +84,15 @@ def read_sums(text: str) -> Sums:
 
 def checksum(text: str) -> str:
     """What the record calls a text."""
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(to_bytes(text)).hexdigest()
 
 
 def _entries(table: Mapping[str, Any]) -> str:
-    return "\n".join(tomlkit.dumps({key: value}) for key, value in table.items())
+    return "\n".join(tomlkit.dumps({key: _inline(value)}) for key, value in table.items())
+
+
+def _inline(value: Any) -> Any:
+    return tomlkit.inline_table() | value if isinstance(value, dict) else value
 
 
 def _answer(kind: str, answer: object) -> object:

@@ -18,11 +18,19 @@ from litgen_torch.answers import Answers
 from litgen_torch.change import REFUSE, Change, Rules, Wanted, accepted, plan_change, wanted
 from litgen_torch.commands import show
 from litgen_torch.commands.options import Options
+from litgen_torch.content import binary
 from litgen_torch.errors import LitgenError
 from litgen_torch.git import uncommitted
 from litgen_torch.pending import begin, read_pending
 from litgen_torch.places import read_tree
-from litgen_torch.project import Project, find_project, python_files, read_project, written_by
+from litgen_torch.project import (
+    RECORD,
+    Project,
+    find_project,
+    python_files,
+    read_project,
+    written_by,
+)
 from litgen_torch.render import Tree
 from litgen_torch.transaction import commit, recover
 from litgen_torch.verify import Losses, verify
@@ -35,6 +43,12 @@ def find_and_recover() -> Path:
     if said := recover(folder):
         click.echo(f"litgen: {said}", err=True)
     return folder
+
+
+def in_project() -> bool:
+    """Whether the current folder lies in a project."""
+    here = Path.cwd()
+    return any((folder / RECORD).is_file() for folder in (here, *here.parents))
 
 
 def open_project() -> Project:
@@ -59,7 +73,7 @@ def open_to_change() -> Project:
             f"litgen {verb} --continue, or litgen {verb} --abort",
         )
     project = open_project()
-    if project.version != installed():
+    if project.version != installed() and not project.template:
         raise LitgenError(
             f"this project was written by litgen {project.version}, and this is {installed()}",
             "litgen upgrade",
@@ -69,11 +83,11 @@ def open_to_change() -> Project:
 
 def owners_files(project: Project, also: Tree) -> Tree:
     """The files that litgen wrote or would write, as they are, and the owner's other code."""
-    written = {*project.base, *also}
+    written, data = {*project.base, *also}, binary(project.base, also)
     others = [path for path in python_files(project.folder) if path not in written]
     texts = {path: _text(project.folder / path) for path in others}
     known = {path: text for path, text in texts.items() if text is not None}
-    return read_tree(project.folder, sorted(written)) | known
+    return read_tree(project.folder, sorted(written), binary=data) | known
 
 
 def _text(file: Path) -> str | None:
@@ -122,7 +136,9 @@ def settle(change: Change, options: Options, *, command: list[str]) -> None:
     written = not is_trial and _is_wished(options)
     if written:
         before, after = begin(change, command) if change.refusals else change.to_commit()
-        commit(change.project.folder, before=before, after=after, title=shlex.join(command))
+        title, may_run = shlex.join(command), change.wanted.executable
+        folder = change.project.folder
+        commit(folder, before=before, after=after, title=title, executable=may_run)
     _conclude(change, options, command=command, written=written, losses=losses)
     if change.refusals:
         sys.exit(3)
@@ -147,7 +163,7 @@ def is_terminal() -> bool:
 def _refuse(change: Change, options: Options, *, command: list[str]) -> NoReturn:
     if options.as_json:
         document = _document(change, options, command=command, written=False, losses=None)
-        click.echo(json.dumps(document, indent=2))
+        click.echo(json.dumps(document, indent=2, default=str))
     else:
         if options.diff:
             show.show_diff(change.diff)
@@ -192,7 +208,7 @@ def _conclude(
 ) -> None:
     if options.as_json:
         document = _document(change, options, command=command, written=written, losses=losses)
-        click.echo(json.dumps(document, indent=2))
+        click.echo(json.dumps(document, indent=2, default=str))
     elif written and change.refusals:
         click.echo(show.marked(change, command[1]), err=True)
     elif written:
@@ -215,5 +231,9 @@ def _again(change: Change, options: Options, *, command: list[str]) -> str:
     refused = {(refusal.path, refusal.line) for refusal in change.refusals}
     places = [show.at(*place) for place in sorted(change.rules.accept - refused)]
     words = [word for place in places for word in ("--accept", place)]
-    flags = ["--force"] * options.force + ["--conflicts=markers"] * options.markers
+    flags = (
+        ["--force"] * options.force
+        + ["--trust"] * options.trust
+        + ["--conflicts=markers"] * options.markers
+    )
     return shlex.join([*command, *words, *flags])

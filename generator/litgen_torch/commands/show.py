@@ -24,6 +24,7 @@ def summary(change: Change) -> str:
     lines = [line for file in files for line in _file(file, width)]
     lines += [f"  {at(*place)}: yours stays, as accepted" for place in sorted(change.rules.accept)]
     lines += [f"  {sentence}" for sentence in change.merge.kept]
+    lines += [f"  {sentence}" for sentence in change.wanted.notes]
     lines += [] if files else ["  no file of yours changes: only what litgen knows of the project"]
     return "\n".join(lines + _edits(change))
 
@@ -143,6 +144,8 @@ def report(change: Change, command: Sequence[str]) -> dict[str, object]:
         "command": list(command),
         "version": change.wanted.version,
         "answers": change.wanted.answers,
+        **({"template": asdict(change.wanted.template)} if change.wanted.template else {}),
+        "notes": list(change.wanted.notes),
         "files": [asdict(file) for file in change.files],
         "refusals": [asdict(each) | {"accept": _place(each)} for each in change.refusals],
         "kept": list(change.merge.kept),
