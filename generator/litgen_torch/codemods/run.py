@@ -67,9 +67,9 @@ def rewrite(
         for path in concerned:
             if step.codemod.concerns(now[path]):
                 text, uses, refusals = _edited(step, Others(now, path, holding))
-                if text != now[path]:
-                    done.files[path] = text
-                    done.uses.setdefault(step.id, Counter())[path] += uses
+                edited = {path: text} if text != now[path] else {}
+                done.files |= edited
+                done.uses.setdefault(step.id, Counter()).update(dict.fromkeys(edited, uses))
                 done.refusals += [
                     replace(refusal, line=line_in(now[path], files[path], refusal.line))
                     for refusal in refusals
