@@ -1,6 +1,6 @@
 """What a project shall be that somebody else's template wrote: with other answers, or upgraded."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -47,12 +47,19 @@ def answered(
     return _wanted(project, new, files, template.origin, asked={*given, dropped})
 
 
-def upgraded(project: Project, origin: Origin, *, trust: bool = False) -> Wanted:
+def upgraded(
+    project: Project,
+    origin: Origin,
+    words: Iterable[tuple[str, str]] = (),
+    *,
+    trust: bool = False,
+) -> Wanted:
     """The project as another state of its template has it."""
     with fetched(origin) as folder:
         template = read_template(folder, origin, trust=trust)
-        new = render_foreign(template, project.name, {}, last=project.answers)
-    return _wanted(project, new, new.files, origin)
+        given = template.answers(words)
+        new = render_foreign(template, project.name, given, last=project.answers)
+    return _wanted(project, new, new.files, origin, asked=given)
 
 
 def _carried(project: Project, path: str, before: str | None, new: str) -> str:

@@ -91,15 +91,35 @@ def compare_answers(project: Project, words: tuple[str, ...], *, trust: bool) ->
 
 
 def upgrade_template(
-    project: Project, options: Options, *, to: str | None, command: list[str]
+    project: Project,
+    options: Options,
+    *,
+    to: str | None,
+    command: list[str],
+    words: tuple[str, ...] = (),
 ) -> None:
-    """Carry what became of the template since, or at another tag, branch or commit."""
+    """Carry what became of the template since, or at another tag, branch or commit.
+
+    The command is the one to be told again, and `words` are answers to what is asked only now.
+    """
     assert project.template
     origin = newest(project.template, to)
     if origin.version == project.template.version:
         nothing_to_do(f"{origin.words} is the newest", options, command=command)
         return
-    carry(project, upgraded(project, origin, trust=options.trust), options, command=command)
+    wish = upgraded(project, origin, pairs(words), trust=options.trust)
+    carry(project, wish, options, command=command)
+
+
+def pairs(words: tuple[str, ...]) -> list[tuple[str, str]]:
+    """What was given by --with."""
+    found = []
+    for text in words:
+        question, equals, answer = text.partition("=")
+        if not (question and equals):
+            raise click.BadParameter(f"{text!r} is not QUESTION=ANSWER", param_hint="--with")
+        found.append((question, answer))
+    return found
 
 
 def carry(project: Project, wish: Wanted, options: Options, *, command: list[str]) -> None:
