@@ -3,8 +3,9 @@
 A choice is an answer to one of its questions then: QUESTION ANSWER, or a yes-or-no QUESTION alone.
 """
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import click
@@ -108,7 +109,19 @@ def upgrade_template(
         nothing_to_do(f"{origin.words} is the newest", options, command=command)
         return
     wish = upgraded(project, origin, pairs(words), trust=options.trust)
-    carry(project, wish, options, command=command)
+    carry(project, wish, options, command=command, ask=True)
+
+
+def list_versions(project: Project, options: Options, *, to: str | None) -> None:
+    """Say to which state of its template a project would go."""
+    assert project.template
+    here, there = project.template, newest(project.template, to)
+    if options.as_json:
+        click.echo(json.dumps({"template": asdict(here), "newest": asdict(there)}, indent=2))
+    elif here.version == there.version:
+        click.echo(f"{here.words} is the newest")
+    else:
+        click.echo(f"{here.words} → {there.words}; litgen upgrade --dry-run shows what changes")
 
 
 def pairs(words: tuple[str, ...]) -> list[tuple[str, str]]:
@@ -122,7 +135,9 @@ def pairs(words: tuple[str, ...]) -> list[tuple[str, str]]:
     return found
 
 
-def carry(project: Project, wish: Wanted, options: Options, *, command: list[str]) -> None:
+def carry(
+    project: Project, wish: Wanted, options: Options, *, command: list[str], ask: bool = False
+) -> None:
     """Merge, show and write."""
     if options.verify:
         raise LitgenError(
@@ -130,7 +145,8 @@ def carry(project: Project, wish: Wanted, options: Options, *, command: list[str
         )
     mine = owners_files(project, wish.files)
     rules = Rules(leave=wish.leave)
-    settle(plan(project, mine, wish, options=options, rules=rules), options, command=command)
+    change = plan(project, mine, wish, options=options, rules=rules)
+    settle(change, options, command=command, ask=ask)
 
 
 def _given(
