@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from litgen_torch.change import Wanted
@@ -43,6 +44,8 @@ def answered(
     answers = {name: answer for name, answer in project.answers.items() if name != dropped}
     before = render_foreign(template, project.name, {}, last=project.answers).files
     new = render_foreign(template, project.name, given, last=answers)
+    # What is written once is not offered again by an upgrade; another answer concerns it still.
+    new = replace(new, once=frozenset())
     files = {path: _carried(project, path, before.get(path), new.files[path]) for path in new.files}
     return _wanted(project, new, files, template.origin, asked={*given, dropped})
 
