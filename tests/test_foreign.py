@@ -587,3 +587,110 @@ def test_control_c_at_a_question_leaves_nothing(folder: Path) -> None:
     assert terminal.finish() == 130
     assert "nothing was changed" in terminal.screen
     assert sorted(os.listdir(folder.parent)) == ["template"]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_what_became_of_a_template_is_carried_into_what_you_made_of_it(
+    litgen: Run, source: str, request: pytest.FixtureRequest
+) -> None:
+    place = request.getfixturevalue(source)
+    proj = made(litgen, place, *(["--ref", "1.9.0"] if source == "repository" else []))
+    edit(proj / "app.py", "    print(os", f"{MINE}    print(os")
+    edit(proj / "notes.md", "Notes", "My notes")
+    assert litgen("add", "docker", cwd=proj).returncode == 0
+    if source == "folder":
+        edit(place / "files/app.py.jinja", "import os\n", "import os\nimport sys\n")
+        (place / "files/logo.png").write_bytes(PICTURE + b"2")
+    before = files(proj)
+    done = litgen("upgrade", cwd=proj)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    text = (proj / "app.py").read_text()
+    assert "import os\nimport sys\n" in text and f"{MINE}    print(os.getcwd())" in text
+    assert (proj / "logo.png").read_bytes() == PICTURE + b"2"
+    assert (proj / "notes.md").read_text() == "My notes.\n"
+    assert "nothing to do" in litgen("upgrade", cwd=proj).stdout
+    assert litgen("undo", cwd=proj).returncode == 0
+    after = {path: data for path, data in files(proj).items() if "/undo/" not in path}
+    assert after == {path: data for path, data in before.items() if "/undo/" not in path}
+
+
+def test_an_upgrade_of_an_untouched_project_is_what_new_would_write(
+    litgen: Run, repository: Path
+) -> None:
+    proj = made(litgen, repository, "--ref", "1.9.0", *WORDS)
+    done = litgen("upgrade", "--with", "colour=red", cwd=proj)
+    assert "template 1.9.0" in done.stdout and "→ template 1.10.0" in done.stdout
+    upgraded = {path: data for path, data in files(proj).items() if "/undo/" not in path}
+    shutil.rmtree(proj)
+    made(litgen, repository, *WORDS, "--with", "colour=red")
+    new = files(proj)
+    for path in ("notes.md", ".litgen/base/notes.md.base", ".litgen/base.sha256"):
+        upgraded.pop(path), new.pop(path)  # written once, and then the owner's
+    assert upgraded == new
+
+
+def test_an_upgrade_goes_where_it_is_told_and_never_back_by_itself(
+    litgen: Run, repository: Path
+) -> None:
+    proj = made(litgen, repository, "--ref", "2.0.0rc1")
+    assert "nothing to do" in litgen("upgrade", cwd=proj).stdout
+    assert litgen("upgrade", "--to", "1.9.0", cwd=proj).returncode == 0
+    assert "import sys" not in (proj / "app.py").read_text()
+    assert "1.10.0" in litgen("upgrade", "--list", cwd=proj).stdout
+    assert litgen("upgrade", "--check", cwd=proj).returncode == 1
+    refused = litgen("upgrade", "--to", "1.9.9", cwd=proj)
+    assert refused.returncode == 1 and "one of: " in refused.stderr
+
+
+def test_a_branch_is_followed(litgen: Run, repository: Path) -> None:
+    proj = made(litgen, repository, "--ref", "main")
+    (repository / "files/plain.txt").write_text("more\n")
+    git(repository, "commit", "-qam", "more")
+    assert litgen("upgrade", cwd=proj).returncode == 0
+    assert (proj / "plain.txt").read_text() == "more\n"
+
+
+def test_questions_that_came_and_answers_that_fit_no_more_are_said(
+    litgen: Run, folder: Path
+) -> None:
+    proj = made(litgen, folder, *WORDS)
+    text = QUESTIONS.replace("[sqlite, postgres]", "[sqlite, mysql]")
+    (folder / "copier.yml").write_text(f"{text}colour:\n  type: str\n")
+    before = state(proj)
+    done = litgen("upgrade", cwd=proj)
+    assert done.returncode == 1 and "fix: --with colour=…" in done.stderr
+    assert state(proj) == before
+    done = litgen("upgrade", "--with", "colour=red", cwd=proj)
+    assert done.returncode == 0, done.stderr
+    assert "store is 'sqlite' now: 'postgres' does not fit any more" in done.stdout
+    assert "port is not asked any more" in done.stdout
+    assert read_project(proj).answers["colour"] == "red"
+
+
+def test_an_upgrade_that_does_not_fit_changes_nothing(litgen: Run, repository: Path) -> None:
+    proj = made(litgen, repository, "--ref", "1.9.0")
+    edit(proj / "app.py", "import os\n", "import os.path\n")
+    (proj / "logo.png").write_bytes(b"\xffmine")
+    edit(proj / "app.py", "    print(os.getcwd())\n", "    print(os.path.abspath('.'))\n")
+    edit(repository / "files/app.py.jinja", "os.getcwd()", "os.getcwdb()")
+    release(repository, "3.0.0")
+    before = files(proj)
+    done = litgen("upgrade", cwd=proj)
+    assert done.returncode == 3 and files(proj) == before
+    then = re.search(r"then: +litgen (.*?)(  |$)", done.stderr, re.MULTILINE)
+    assert then, done.stderr
+    done = litgen(*shlex.split(then[1]), cwd=proj)
+    assert done.returncode == 0, done.stderr
+    assert "logo.png: yours, although the template changed it" in done.stdout
+    assert (proj / "logo.png").read_bytes() == b"\xffmine"
+    assert "os.path.abspath" in (proj / "app.py").read_text()
+
+
+def test_an_upgrade_runs_no_code_that_is_not_trusted(litgen: Run, folder: Path) -> None:
+    proj = made(litgen, folder)
+    edit(folder / "copier.yml", "_subdirectory", f"{TASKS}_subdirectory")
+    before = state(proj)
+    done = litgen("upgrade", cwd=proj)
+    assert done.returncode == 1 and "--trust" in done.stderr and state(proj) == before
+    assert litgen("upgrade", "--trust", cwd=proj).returncode == 0
+    assert (proj / "task.txt").read_text() == "done\n"

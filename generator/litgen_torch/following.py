@@ -1,7 +1,8 @@
 """What a project shall be that somebody else's template wrote: with other answers, or upgraded."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from litgen_torch.change import Wanted
@@ -43,16 +44,25 @@ def answered(
     answers = {name: answer for name, answer in project.answers.items() if name != dropped}
     before = render_foreign(template, project.name, {}, last=project.answers).files
     new = render_foreign(template, project.name, given, last=answers)
+    # What is written once is not offered again by an upgrade; another answer concerns it still.
+    new = replace(new, once=frozenset())
     files = {path: _carried(project, path, before.get(path), new.files[path]) for path in new.files}
     return _wanted(project, new, files, template.origin, asked={*given, dropped})
 
 
-def upgraded(project: Project, origin: Origin, *, trust: bool = False) -> Wanted:
+def upgraded(
+    project: Project,
+    origin: Origin,
+    words: Iterable[tuple[str, str]] = (),
+    *,
+    trust: bool = False,
+) -> Wanted:
     """The project as another state of its template has it."""
     with fetched(origin) as folder:
         template = read_template(folder, origin, trust=trust)
-        new = render_foreign(template, project.name, {}, last=project.answers)
-    return _wanted(project, new, new.files, origin)
+        given = template.answers(words)
+        new = render_foreign(template, project.name, given, last=project.answers)
+    return _wanted(project, new, new.files, origin, asked=given)
 
 
 def _carried(project: Project, path: str, before: str | None, new: str) -> str:

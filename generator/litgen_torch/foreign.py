@@ -15,7 +15,7 @@ import shlex
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,13 @@ class Template:
                 raise LitgenError(
                     f"{name} is {answer!r}, expected {expected}", f"for instance {example}"
                 )
+
+    def answers(self, words: Iterable[tuple[str, str]]) -> dict[str, Any]:
+        """What pairs of a question and an answer say; of several, there may be several answers."""
+        said: dict[str, list[str]] = {}
+        for name, answer in words:
+            said.setdefault(name, []).append(answer)
+        return {name: self.answer(name, each) for name, each in said.items()}
 
     def answer(self, name: str, words: list[str]) -> Any:
         """What words on the command line say: copier reads them, as YAML where it has to."""

@@ -3,8 +3,9 @@
 A choice is an answer to one of its questions then: QUESTION ANSWER, or a yes-or-no QUESTION alone.
 """
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import click
@@ -91,18 +92,52 @@ def compare_answers(project: Project, words: tuple[str, ...], *, trust: bool) ->
 
 
 def upgrade_template(
-    project: Project, options: Options, *, to: str | None, command: list[str]
+    project: Project,
+    options: Options,
+    *,
+    to: str | None,
+    command: list[str],
+    words: tuple[str, ...] = (),
 ) -> None:
-    """Carry what became of the template since, or at another tag, branch or commit."""
+    """Carry what became of the template since, or at another tag, branch or commit.
+
+    The command is the one to be told again, and `words` are answers to what is asked only now.
+    """
     assert project.template
     origin = newest(project.template, to)
     if origin.version == project.template.version:
         nothing_to_do(f"{origin.words} is the newest", options, command=command)
         return
-    carry(project, upgraded(project, origin, trust=options.trust), options, command=command)
+    wish = upgraded(project, origin, pairs(words), trust=options.trust)
+    carry(project, wish, options, command=command, ask=True)
 
 
-def carry(project: Project, wish: Wanted, options: Options, *, command: list[str]) -> None:
+def list_versions(project: Project, options: Options, *, to: str | None) -> None:
+    """Say to which state of its template a project would go."""
+    assert project.template
+    here, there = project.template, newest(project.template, to)
+    if options.as_json:
+        click.echo(json.dumps({"template": asdict(here), "newest": asdict(there)}, indent=2))
+    elif here.version == there.version:
+        click.echo(f"{here.words} is the newest")
+    else:
+        click.echo(f"{here.words} → {there.words}; litgen upgrade --dry-run shows what changes")
+
+
+def pairs(words: tuple[str, ...]) -> list[tuple[str, str]]:
+    """What was given by --with."""
+    found = []
+    for text in words:
+        question, equals, answer = text.partition("=")
+        if not (question and equals):
+            raise click.BadParameter(f"{text!r} is not QUESTION=ANSWER", param_hint="--with")
+        found.append((question, answer))
+    return found
+
+
+def carry(
+    project: Project, wish: Wanted, options: Options, *, command: list[str], ask: bool = False
+) -> None:
     """Merge, show and write."""
     if options.verify:
         raise LitgenError(
@@ -110,7 +145,8 @@ def carry(project: Project, wish: Wanted, options: Options, *, command: list[str
         )
     mine = owners_files(project, wish.files)
     rules = Rules(leave=wish.leave)
-    settle(plan(project, mine, wish, options=options, rules=rules), options, command=command)
+    change = plan(project, mine, wish, options=options, rules=rules)
+    settle(change, options, command=command, ask=ask)
 
 
 def _given(

@@ -11,6 +11,7 @@ import click
 
 from litgen_torch import tree
 from litgen_torch.answers import FLAGS
+from litgen_torch.commands.answering import pairs
 from litgen_torch.commands.editing import is_terminal
 from litgen_torch.commands.new import read_file
 from litgen_torch.errors import LitgenError
@@ -28,7 +29,7 @@ class Request:
     name: str
     source: str
     ref: str | None
-    words: tuple[tuple[str, str], ...]  # question and answer
+    words: list[tuple[str, str]]  # question and answer
     answers: dict[str, Any]  # from a file
     trust: bool
     yes: bool
@@ -42,7 +43,7 @@ def make(request: Request) -> None:
     asking = is_terminal() and not (request.yes or request.as_json)
     with fetched(origin) as folder:
         template = read_template(folder, origin, trust=request.trust)
-        given = _given(request, template)
+        given = request.answers | template.answers(request.words)
         made = render_foreign(template, request.name, given, ask=asking)
         # The record and the base know no secret: where files have it, it counts as an edit.
         base = made.files
@@ -81,31 +82,13 @@ def requested(path: str, name: str, source: str, given: dict[str, Any]) -> Reque
         name,
         source,
         ref=given["ref"],
-        words=_pairs(given["others"]),
+        words=pairs(given["others"]),
         answers=answers_from_record(found),
         trust=given["trust"],
         yes=given["yes"],
         dry_run=given["dry_run"],
         as_json=given["as_json"],
     )
-
-
-def _pairs(words: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    found = []
-    for text in words:
-        question, equals, answer = text.partition("=")
-        if not (question and equals):
-            raise click.BadParameter(f"{text!r} is not QUESTION=ANSWER", param_hint="--with")
-        found.append((question, answer))
-    return tuple(found)
-
-
-def _given(request: Request, template: Template) -> dict[str, Any]:
-    words: dict[str, list[str]] = {}
-    for question, answer in request.words:
-        words.setdefault(question, []).append(answer)
-    said = {question: template.answer(question, each) for question, each in words.items()}
-    return request.answers | said
 
 
 def _summary(path: str, made: Rendering, origin: Origin) -> str:

@@ -32,8 +32,11 @@ def summary(change: Change) -> str:
 
 def _steps(change: Change) -> list[str]:
     """From which version to which, and what each step on the way had to do."""
+    if change.project.template and change.wanted.template:
+        here, there = change.project.template.words, change.wanted.template.words
+        return [] if here == there else [click.style(f"  {here} → {there}", bold=True)]
     old, new = change.project.version, change.wanted.version
-    if old == new or change.project.template:
+    if old == new:
         return []
     rows = [(*_about(step), _met(change, step)) for step in change.taken.steps]
     written = changed(change.project.base, change.wanted.files)

@@ -11,7 +11,7 @@ from litgen_torch.codemods.fix import Fix
 from litgen_torch.codemods.run import due
 from litgen_torch.codemods.step import Followed, Step
 from litgen_torch.commands import show
-from litgen_torch.commands.answering import upgrade_template
+from litgen_torch.commands.answering import list_versions, upgrade_template
 from litgen_torch.commands.editing import (
     nothing_to_do,
     open_project,
@@ -34,21 +34,30 @@ LINE = ["litgen", "upgrade"]
 @click.option(
     "--to", metavar="VERSION", help="That of litgen, or of the template if it is not litgen's own."
 )
+@click.option(
+    "--with", "words", metavar="QUESTION=ANSWER", multiple=True, help="What a template asks anew."
+)
 @editing
-def command(only_list: bool, to: str | None, options: Options) -> None:
+def command(only_list: bool, to: str | None, words: tuple[str, ...], options: Options) -> None:
     """Let the project follow the templates of the installed litgen.
 
     What changed its name or its call is followed in all your Python files, then the difference
     between what litgen wrote and would write today is carried into them. What you wrote stays;
     where something does not fit it, nothing is changed.
+
+    Where somebody else's template wrote the project, it follows that: to its newest version or,
+    with --to, to any tag, branch or commit.
     """
     project = open_project() if only_list else open_settled()
     if project.template:
         if only_list:
-            raise click.UsageError("--list is about litgen's own steps; --dry-run shows the change")
-        words = ["--to", to] if to else []
-        upgrade_template(project, options, to=to, command=[*LINE, *words])
+            list_versions(project, options, to=to)
+        else:
+            line = [*LINE, *(["--to", to] if to else []), *(f"--with={each}" for each in words)]
+            upgrade_template(project, options, to=to, words=words, command=line)
         return
+    if words:
+        raise click.UsageError("--with is for templates that are not litgen's; there: litgen set")
     _check_target(project, to)
     if only_list:
         _list(project, options)
