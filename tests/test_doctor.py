@@ -83,7 +83,7 @@ def project(litgen: Run, tmp_path: Path) -> Path:
 
 
 UNSOUND = {
-    "damaged record": (RECORD, "format = 1", "format = ", "record"),
+    "damaged record": (RECORD, "format = 2", "format = ", "record"),
     "no Python": ("train.py", "import sys", "import sys sys", "code"),
     "a marker": ("train.py", "import sys\n", "<<<<<<< yours\nimport sys\n", "code"),
     "no TOML": ("pyproject.toml", "[project]", "[project", "code"),

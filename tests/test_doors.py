@@ -24,8 +24,10 @@ DOORS = {
     "jinja2": lambda path: path == "render.py",
     "yaml": lambda path: path == "render.py",
     "black": lambda path: path == "finish.py",
+    "copier": lambda path: path == "foreign.py",
+    "packaging": lambda path: path == "origin.py",
     "torch": lambda path: path == "probe.py",  # run by another Python, never imported
-    "tomlkit": lambda path: path == "project.py" or path.startswith("merge/toml"),
+    "tomlkit": lambda path: path == "record.py" or path.startswith("merge/toml"),
     "libcst": lambda path: path.startswith("merge/"),
 }
 

@@ -7,7 +7,7 @@ import pytest
 from projects import Run
 from test_add import edit, files, state
 
-from litgen_torch.project import RECORD, read_project
+from litgen_torch.project import SUMS, read_project
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def as_if_older(folder: Path, path: str, text: str) -> None:
     tree = project.base | {path: text}
     (folder / path).write_text(text)
     record = with_record(tree, name="proj", answers=project.answers, version=project.version)
-    for file in (RECORD, f".litgen/base/{path}.base"):
+    for file in (SUMS, f".litgen/base/{path}.base"):
         (folder / file).write_text(record[file])
 
 

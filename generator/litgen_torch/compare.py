@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from litgen_torch.content import is_binary
 from litgen_torch.render import Tree
 
 BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")  # the statements in a statement
@@ -67,11 +68,11 @@ def hunks(before: str, after: str) -> int:
     return sum(tag != "equal" for tag, *_ in blocks.get_opcodes())
 
 
-def edits(base: Tree, mine: Tree, after: Tree) -> Edits:
-    """The owner's own statements and comments in files that change, as far as they stay."""
+def edits(base: Tree, mine: Tree, after: Tree, paths: Iterable[str]) -> Edits:
+    """The owner's own statements and comments in these files, as far as they stay."""
     statements = comments = 0
     layout = False
-    for path in changed(mine, after):
+    for path in paths:
         texts = [tree.get(path) for tree in (base, mine, after)]
         if path.endswith(".py") and texts[0] != texts[1] and None not in texts:
             try:
@@ -87,6 +88,9 @@ def edits(base: Tree, mine: Tree, after: Tree) -> Edits:
 
 def _diff(path: str, before: str | None, after: str | None) -> Iterator[str]:
     names = (ABSENT if before is None else f"a/{path}", ABSENT if after is None else f"b/{path}")
+    if is_binary(before) or is_binary(after):
+        yield f"Binary files {names[0]} and {names[1]} differ\n"
+        return
     old, new = _lines(before or ""), _lines(after or "")
     for line in difflib.unified_diff(old, new, names[0], names[1]):
         yield line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"

@@ -10,15 +10,17 @@ from typing import Any, Literal
 
 from litgen_torch import staging
 from litgen_torch.catalog import packages
+from litgen_torch.compare import changed
 from litgen_torch.environment import probe, python_of
 from litgen_torch.errors import LitgenError
-from litgen_torch.pending import markers, read_pending
+from litgen_torch.git import markers
+from litgen_torch.origin import Origin, newest
+from litgen_torch.pending import read_pending
 from litgen_torch.project import (
-    BASE,
-    SUFFIX,
     Project,
     python_files,
     read_project,
+    record_of,
     written_by,
 )
 from litgen_torch.versions import installed, is_newer
@@ -41,6 +43,8 @@ def check_environment(folder: Path, project: Project | None) -> list[Check]:
     python = python_of(folder)
     pyproject = _pyproject(folder) if project else ""
     needs = _packages(pyproject)
+    if project and project.template and "torch" not in needs:
+        return [Check("python", "ok", python)]
     try:
         found = probe(python, [name for name in needs if name != "torch"])
     except LitgenError as error:
@@ -117,7 +121,9 @@ def check_project(folder: Path) -> tuple[list[Check], Project | None]:
     project = None
     try:
         project = read_project(folder)
-        checks.append(_version(written_by(folder)))
+        checks.append(
+            _template(project.template) if project.template else _version(project.version)
+        )
         checks.append(_record(project))
     except LitgenError as error:
         newer = is_newer(written_by(folder), installed())
@@ -126,12 +132,19 @@ def check_project(folder: Path) -> tuple[list[Check], Project | None]:
 
 
 def _record(project: Project) -> Check:
-    there = {path: project.stored.get(f"{BASE}{path}{SUFFIX}") for path in project.base}
-    damaged = [path for path, text in project.base.items() if there[path] != text]
-    if damaged:
-        words = f"the base of {', '.join(damaged)} is damaged; the next change writes it anew"
-        return Check("record", "note", words)
-    return Check("record", "ok", f"answers, and {len(there)} files as litgen wrote them")
+    as_written = record_of(
+        project.base, name=project.name, answers=project.answers, version=project.version
+    )
+    other = changed(project.stored, as_written)
+    if other and project.version == installed():
+        words = f"not as litgen writes it, as after a merge: {_some(other)}"
+        return Check("record", "note", words, "litgen upgrade")
+    return Check("record", "ok", f"answers, and {len(project.base)} files as litgen wrote them")
+
+
+def _some(paths: list[str]) -> str:
+    more = len(paths) - 4
+    return ", ".join(paths) if more <= 0 else f"{', '.join(paths[:4])} and {more} more"
 
 
 def _bad(name: str, error: LitgenError) -> Check:
@@ -146,6 +159,16 @@ def _version(version: str) -> Check:
     if version != here:
         return Check("version", "note", words, "litgen upgrade")
     return Check("version", "ok", f"written by litgen {version}, which this is")
+
+
+def _template(origin: Origin) -> Check:
+    try:
+        now = newest(origin)
+    except LitgenError as error:
+        return Check("template", "note", error.message, error.hint)
+    if now.version != origin.version:
+        return Check("template", "note", f"{origin.words}; there is {now.words}", "litgen upgrade")
+    return Check("template", "ok", f"{origin.words}, the newest")
 
 
 def _interrupted(folder: Path) -> Iterator[Check]:

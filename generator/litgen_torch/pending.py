@@ -6,21 +6,20 @@ what `--abort` puts back. Untrusted input when it is read, as the rest of `.litg
 
 import ast
 import json
-import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from litgen_torch.change import Change
+from litgen_torch.content import binary
 from litgen_torch.errors import LitgenError
+from litgen_torch.git import markers
 from litgen_torch.places import read_tree
-from litgen_torch.project import check_inside, read_project
+from litgen_torch.project import BASE, SUFFIX, check_inside, read_project
 from litgen_torch.render import Tree
 
 PENDING = ".litgen/pending.json"
-MARKER = re.compile(r"(<{7}|\|{7}|>{7})( |$)")
-MIDDLE = "======="  # in prose it underlines a title
 
 
 @dataclass(frozen=True)
@@ -73,21 +72,18 @@ def _check(pending: Pending) -> None:
 def unresolved(folder: Path, pending: Pending) -> list[str]:
     """The places where a marker is left, and the files that do not parse, in words."""
     found = []
-    for path, text in read_tree(folder, pending.paths).items():
+    for path, text in read_tree(folder, pending.paths, binary=_data(pending)).items():
         marks = [f"{path}:{line}: a marker is left" for line in markers(path, text)]
         found += marks or [f"{path}:{line}: {words}" for line, words in _mistakes(path, text)]
     return found
 
 
-def markers(path: str, text: str) -> list[int]:
-    """The lines that hold a conflict's markers."""
-    lines = enumerate(text.split("\n"), 1)
-    is_prose = path.endswith(".md")
-    return [
-        number
-        for number, line in lines
-        if MARKER.match(line) or line.rstrip() == MIDDLE and not is_prose
-    ]
+def _data(pending: Pending) -> set[str]:
+    """The files that are not for people, and in which there are no markers."""
+    base = {
+        path.removeprefix(BASE).removesuffix(SUFFIX): text for path, text in pending.record.items()
+    }
+    return binary(base, pending.before)
 
 
 def _mistakes(path: str, text: str) -> list[tuple[int, str]]:
@@ -111,4 +107,4 @@ def go_on(folder: Path, pending: Pending) -> tuple[Tree, Tree]:
 
 def take_back(folder: Path, pending: Pending) -> tuple[Tree, Tree]:
     """What to commit so that the owner's files are as they were."""
-    return read_tree(folder, [*pending.paths, PENDING]), pending.before
+    return read_tree(folder, [*pending.paths, PENDING], binary=pending.paths), pending.before

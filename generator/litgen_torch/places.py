@@ -9,21 +9,25 @@ import os
 import stat
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path, PurePosixPath
 from shlex import quote
 
+from litgen_torch.content import from_bytes
 from litgen_torch.errors import LitgenError
 from litgen_torch.render import Tree
 
 
-def read_tree(folder: Path, paths: Iterable[str]) -> Tree:
-    """The text of those of the paths that are there, every byte of it: line ends, a BOM."""
+def read_tree(folder: Path, paths: Iterable[str], *, binary: Collection[str] = ()) -> Tree:
+    """The text of those of the paths that are there, every byte of it: line ends, a BOM.
+
+    What is no UTF-8 is an error of the owner's, but for the paths that are known to be binary.
+    """
     tree = {}
     for path in paths:
         data = read_file(folder, path)
         if data is not None:
-            tree[path] = _text(path, data)
+            tree[path] = from_bytes(data) if path in binary else _text(path, data)
     return tree
 
 

@@ -4,24 +4,42 @@ Both lie in `.litgen/`. With the base a later command sees what the owner change
 versions of litgen or the network. All of it is untrusted input when it is read.
 """
 
-import hashlib
 import os
 import tomllib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import tomlkit
-
 from litgen_torch.answers import Answers, check_name, complete, read_answers, with_defaults
+from litgen_torch.branches import joined
 from litgen_torch.catalog import questions
+from litgen_torch.content import LOSSLESS, is_binary
 from litgen_torch.errors import LitgenError
 from litgen_torch.finish import finish
+from litgen_torch.git import markers
+from litgen_torch.origin import (
+    Origin,
+    answers_from_record,
+    answers_to_record,
+    from_record,
+    to_record,
+)
+from litgen_torch.record import (
+    ATTRIBUTES,
+    Record,
+    Sums,
+    checksum,
+    read_record,
+    read_sums,
+    record_text,
+    sums_text,
+)
 from litgen_torch.render import Tree, render
-from litgen_torch.versions import installed
+from litgen_torch.versions import installed, is_newer
 
-FORMAT = 1
 RECORD = ".litgen/project.toml"
+SUMS, FOR_GIT = ".litgen/base.sha256", ".litgen/.gitattributes"
 # No formatter, linter, test collector or type checker takes a `.base` file for Python.
 BASE, SUFFIX = ".litgen/base/", ".base"
 # Where no code of the owner's lies; folders that begin with a dot and environments are skipped too.
@@ -39,20 +57,26 @@ class Project:
     answers: Answers
     base: Tree
     stored: Tree  # the files in `.litgen/` that say all this, as they are
+    template: Origin | None = None  # whose it is, if not litgen's own
 
 
 def with_record(tree: Tree, *, name: str, answers: Answers, version: str) -> Tree:
     """The tree and, in `.litgen/`, what a later command has to know of it."""
-    hashes = {path: _hash(text) for path, text in tree.items()}
-    record = {
-        "format": FORMAT,
-        "litgen": version,
-        "name": name,
-        "answers": answers,
-        "files": hashes,
-    }
+    return tree | record_of(tree, name=name, answers=answers, version=version)
+
+
+def record_of(
+    tree: Tree, *, name: str, answers: Answers, version: str, template: Origin | None = None
+) -> Tree:
+    """What `.litgen/` says of a project with these files."""
+    if template:
+        said = answers_to_record(answers)
+        about = record_text(version, name, said, {}, to_record(template))
+    else:
+        choices = {q.name: [choice.value for choice in q.choices] for q in questions() if q.many}
+        about = record_text(version, name, answers, choices)
     base = {f"{BASE}{path}{SUFFIX}": text for path, text in tree.items()}
-    return tree | base | {RECORD: tomlkit.dumps(record)}
+    return base | {RECORD: about, SUMS: sums_text(tree), FOR_GIT: ATTRIBUTES}
 
 
 def from_templates(name: str, answers: Answers) -> Tree:
@@ -88,23 +112,27 @@ def read_project(folder: Path) -> Project:
             f"{folder} is no project of litgen's: it has no {RECORD}", "litgen new PATH"
         )
     try:
-        with file.open(encoding="utf-8", newline="") as stream:
-            text = stream.read()
-        record = tomllib.loads(text)
-        if record["format"] != FORMAT:
-            raise ValueError(f"format {record['format']}, expected {FORMAT}")
-        answers = complete(questions(), read_answers(questions(), record["answers"]))
-        name = check_name(record["name"])
-        version, hashes = record["litgen"], record["files"]
-        found = {path: _read_base(folder, path) for path in hashes}
-        base = _checked(found, hashes, name=name, answers=answers, version=version)
+        stored = _read_stored(folder)
+        if marks := markers(RECORD, stored[RECORD]):
+            raise LitgenError(
+                f"{RECORD}:{marks[0]}: a conflict's marker, of a merge that is not finished",
+                f"keep one of both sides in {file}, then git add it",
+            )
+        record = read_record(stored[RECORD])
+        template = from_record(record.template) if record.template is not None else None
+        answers = _answers(record, template)
+        name = check_name(record.name)
+        sums = read_sums(stored[SUMS]) if record.sums is None else record.sums
+        found = {path: _read_base(folder, path) for path in sums}
+        rendered = _Rendered(record, answers, template)
+        base = _checked(folder, found, sums, rendered)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise LitgenError(
             f"{file} is damaged: {_words(error)}",
             f"git checkout -- {file.parent}, or a backup of it",
         ) from error
     there = {f"{BASE}{path}{SUFFIX}": text for path, text in found.items() if text is not None}
-    return Project(folder, version, name, answers, base, there | {RECORD: text})
+    return Project(folder, record.version, name, answers, base, there | stored, template)
 
 
 def python_files(folder: Path) -> list[str]:
@@ -138,46 +166,95 @@ def check_inside(path: str) -> None:
         raise ValueError(f"{path!r} lies outside the project")
 
 
+def _read_stored(folder: Path) -> Tree:
+    """What lies beside the base."""
+    found = {path: _read(folder, path) for path in (RECORD, SUMS, FOR_GIT)}
+    return {path: text for path, text in found.items() if text is not None}
+
+
 def _read_base(folder: Path, path: str) -> str | None:
     check_inside(path)
-    file = folder / f"{BASE}{path}{SUFFIX}"
+    return _read(folder, f"{BASE}{path}{SUFFIX}")
+
+
+def _read(folder: Path, path: str) -> str | None:
+    file = folder / path
     if not file.resolve().is_relative_to(folder.resolve()):
         raise ValueError(f"{path!r} leads out of the project")
     if not file.exists():
         return None
-    with file.open(encoding="utf-8", newline="") as stream:
+    with file.open(encoding="utf-8", errors=LOSSLESS, newline="") as stream:
         return stream.read()
 
 
-def _checked(
-    found: dict[str, str | None],
-    hashes: dict[str, str],
-    *,
-    name: str,
-    answers: Answers,
-    version: str,
-) -> Tree:
-    """The base: what was found where its hash says so, else what these templates make of it.
+def _answers(record: Record, template: Origin | None) -> Answers:
+    if template:  # its own questions, which are asked when it is at hand
+        return answers_from_record(record.answers)
+    try:  # to questions that are new since then, the defaults
+        return complete(questions(), read_answers(questions(), record.answers))
+    except LitgenError as error:
+        if not is_newer(installed(), record.version):
+            raise
+        raise LitgenError(
+            f"litgen {installed()} has not all of a project of {record.version}: {error.message}",
+            f"pip install 'litgen-torch=={record.version}', change that ({error.hint}), "
+            "then upgrade",
+        ) from error
 
-    Two branches that each changed the project merge in git, base and all; no hash fits then, but
-    the templates give the same text.
+
+@dataclass(frozen=True)
+class _Rendered:
+    """What the templates that wrote a project make of its answers, should that be needed."""
+
+    record: Record
+    answers: Answers
+    template: Origin | None
+
+    @property
+    def is_possible(self) -> bool:
+        return self.template is not None or self.record.version == installed()
+
+    @cached_property
+    def tree(self) -> Tree:
+        if not self.template:
+            return from_templates(self.record.name, self.answers)
+        from litgen_torch.foreign import files_of
+
+        return files_of(self.template, self.record.name, self.answers)
+
+
+def _checked(folder: Path, found: dict[str, str | None], sums: Sums, rendered: _Rendered) -> Tree:
+    """The base: what was found where its checksum says so, else what these templates make of it.
+
+    Where two branches each changed a file, git has merged its base too, and kept both checksums.
     """
-    base, rendered = dict[str, str](), Tree()
+    base = Tree()
     for path, text in found.items():
-        if text is None or _hash(text) != hashes[path]:
-            if version == installed() and not rendered:
-                rendered = from_templates(name, answers)
-            again = rendered.get(path)
-            if again is None or again != text and _hash(again) != hashes[path]:
-                missing = "is missing" if text is None else "is not as litgen wrote it"
-                raise ValueError(f"the base of {path!r} {missing}")
-            text = again
-        base[path] = text
+        if text is not None and checksum(text) in sums[path]:
+            base[path] = text
+            continue
+        is_merged = len(sums[path]) > 1
+        if not rendered.is_possible:
+            raise _unknown(path, text, rendered.record.version if is_merged else "")
+        again = rendered.tree.get(path)
+        if again is not None and is_merged:
+            whole = is_binary(again)
+            base[path] = again if whole else joined(text or "", _read(folder, path) or "", again)
+        elif again is not None and (again == text or checksum(again) in sums[path]):
+            base[path] = again
+        elif again is not None or (text is not None and not is_merged):
+            raise _unknown(path, text)  # else one of the branches removed it
     return base
 
 
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+def _unknown(path: str, text: str | None, merged_by: str = "") -> Exception:
+    if merged_by:
+        return LitgenError(
+            f"the base of {path!r} is that of two branches, which litgen {merged_by} can join",
+            f"pip install 'litgen-torch=={merged_by}' && litgen upgrade, then the newer one again",
+        )
+    missing = "is missing" if text is None else "is not as litgen wrote it"
+    return ValueError(f"the base of {path!r} {missing}")
 
 
 def _words(error: Any) -> str:

@@ -6,10 +6,11 @@ is a change that restores what the last of them replaced. How the steps are done
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from litgen_torch.content import to_bytes
 from litgen_torch.disk import alone_in, errors_for_people
 from litgen_torch.errors import LitgenError
 from litgen_torch.journal import File, Journal, Step, read_journal
@@ -27,21 +28,24 @@ from litgen_torch.staging import (
 )
 
 
-def commit(folder: Path, *, before: Tree, after: Tree, title: str) -> None:
+def commit(
+    folder: Path, *, before: Tree, after: Tree, title: str, executable: Collection[str] = ()
+) -> None:
     """Change a project's files from before to after; raises LitgenError and changes nothing.
 
     `before` is what the caller read: nothing happens if any of it is different by now. What is not
-    in `after` is deleted. Files keep their mode, links inside the project stay links.
+    in `after` is deleted. Files keep their mode, links inside the project stay links; of new files,
+    those in `executable` may be run.
     """
     with _at_work(folder):
         _go_on(folder)
         paths = sorted(before.keys() | after.keys())
         found = {path: read_file(folder, path) for path in paths}
         for path, data in found.items():
-            if data != (before[path].encode() if path in before else None):
+            if data != (to_bytes(before[path]) if path in before else None):
                 raise changed(path)
         wanted = {
-            path: File(after[path].encode()) if path in after else None
+            path: _file(after[path], path in executable) if path in after else None
             for path in paths
             if before.get(path) != after.get(path)
         }
@@ -70,10 +74,7 @@ def undo(folder: Path, *, force: bool = False) -> str:
         now = {path: None if data is None else digest(data) for path, data in found.items()}
         edited = [step.path for step in last.steps if now[step.path] != step.new]
         if edited and not force:
-            raise LitgenError(
-                f"changed since {last.title!r}: {', '.join(edited)}",
-                "litgen undo --force, and once more if you want this back",
-            )
+            raise _not_as_left(last, edited)
         wanted = {step.path: step.old for step in last.steps if now[step.path] != step.before}
         if wanted:
             journal = Journal(f"undo {last.title}", int(record.stem), keep=bool(edited))
@@ -81,6 +82,19 @@ def undo(folder: Path, *, force: bool = False) -> str:
         else:
             record.unlink()
         return last.title
+
+
+def _not_as_left(last: Journal, edited: list[str]) -> LitgenError:
+    if any(path.startswith(".litgen/") for path in edited):  # which no owner edits
+        return LitgenError(
+            f"the project is not as {last.title!r} left it: .litgen/ is another, as on another git "
+            "branch or after a merge",
+            "git switch to the branch that has it; litgen remove works on any",
+        )
+    return LitgenError(
+        f"changed since {last.title!r}: {', '.join(edited)}",
+        "litgen undo --force, and once more if you want this back",
+    )
 
 
 @contextlib.contextmanager
@@ -101,6 +115,10 @@ def _go_on(folder: Path) -> str | None:
     except (LitgenError, OSError) as error:
         return f"{take_back(folder)}: {error}"
     return f"{journal.title!r} was interrupted; litgen has finished it"
+
+
+def _file(text: str, executable: bool) -> File:
+    return File(to_bytes(text), 0o755 if executable else None)
 
 
 def _last(folder: Path) -> tuple[Path, Journal]:

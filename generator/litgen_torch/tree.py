@@ -3,8 +3,10 @@
 import contextlib
 import secrets
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
+from litgen_torch.content import to_bytes
 from litgen_torch.disk import PART, alone_in, errors_for_people, sync, too_late_to_interrupt
 from litgen_torch.errors import LitgenError
 from litgen_torch.render import Tree
@@ -24,7 +26,7 @@ def check_target(folder: Path) -> None:
             raise LitgenError(f"{folder} is no folder", "choose a folder that is new or empty")
 
 
-def create(folder: Path, tree: Tree) -> None:
+def create(folder: Path, tree: Tree, *, executable: Collection[str] = ()) -> None:
     """Write the tree to a folder that is new or empty; whatever goes wrong, it stays as it was.
 
     A new folder is staged beside its place and put there by one rename. A folder that exists keeps
@@ -40,7 +42,7 @@ def create(folder: Path, tree: Tree) -> None:
             lock.enter_context(alone_in(folder))
             check_target(folder)
             _go_on_after_a_kill(folder)
-            staged = _stage(folder, PART, tree, undo)
+            staged = _stage(folder, PART, tree, undo, executable)
             too_late_to_interrupt()
             staged.rename(folder / WHOLE)
             undo.callback(shutil.rmtree, folder / WHOLE, ignore_errors=True)
@@ -51,7 +53,8 @@ def create(folder: Path, tree: Tree) -> None:
             _make_parents(folder.parent, undo)
             lock.enter_context(alone_in(folder.parent))
             check_target(folder)
-            staged = _stage(folder.parent, f".{folder.name}{PART}", tree, undo)
+            prefix = f".{folder.name}{PART}"
+            staged = _stage(folder.parent, prefix, tree, undo, executable)
             too_late_to_interrupt()
             staged.rename(folder)
             sync(folder.parent)
@@ -76,7 +79,13 @@ def _go_on_after_a_kill(folder: Path) -> None:
         )
 
 
-def _stage(parent: Path, prefix: str, tree: Tree, undo: contextlib.ExitStack) -> Path:
+def _stage(
+    parent: Path,
+    prefix: str,
+    tree: Tree,
+    undo: contextlib.ExitStack,
+    executable: Collection[str],
+) -> Path:
     """The tree on disk under a name of its own; what killed calls left under such names goes."""
     for abandoned in parent.glob(f"{prefix}*"):
         shutil.rmtree(abandoned, ignore_errors=True)
@@ -87,7 +96,9 @@ def _stage(parent: Path, prefix: str, tree: Tree, undo: contextlib.ExitStack) ->
     for inside in folders:
         inside.mkdir(parents=True, exist_ok=True)
     for file, text in files.items():
-        file.write_bytes(text.encode())
+        file.write_bytes(to_bytes(text))
+    for file in (folder / path for path in executable):
+        file.chmod(file.stat().st_mode | 0o111)
     for path in (*files, *folders):  # after all is written: twice as fast as one by one
         sync(path)
     return folder

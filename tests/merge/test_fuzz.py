@@ -73,7 +73,6 @@ BROKEN = {
     "deep brackets": f"mine = {'(' * 60}1{')' * 60}\n",
     "too deep brackets": f"mine = {'(' * 250}1{')' * 250}\n",
     "deep blocks": "".join(f"{' ' * n}if mine:\n" for n in range(60)) + " " * 60 + "a()\n",
-    "old ends of lines": "a = 1\rmine = 2\r",
     "mixed ends of lines": "a = 1\r\nmine = 2\nb = 3\r\n",
     "a form feed": "a = 1\n\x0c\nmine = 2\n",
     "another break of lines": "mine = '\u2028\x85'\n",

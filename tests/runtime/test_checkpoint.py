@@ -18,6 +18,7 @@ from runtime import dist
 from runtime.checkpoint import Checkpoints
 from runtime.errors import UserError
 from runtime.tensors import save_weights
+from runtime.world import World
 
 
 def in_processes(size, folder, strategy, until, **options):
@@ -112,6 +113,7 @@ def test_hyperparameters_are_those_of_the_code(tmp_path):
     assert optimizer.param_groups[0]["weight_decay"] == 0.25
 
 
+OLD = "step-00000001"
 FILES = [".metadata", "__0_0.distcp", "rank-00000.pt", "run.json"]
 
 
@@ -257,6 +259,88 @@ def test_what_a_killed_process_left_is_swept_at_the_next_save(tmp_path):
     shutil.copytree(Path(__file__).parent, tmp_path / ".step-00000007")
     train(tmp_path, "single", 1, save_at=[1])
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000001"]
+
+
+class Disk:
+    """How files and folders were when they were last synced, and what was renamed meanwhile."""
+
+    def __init__(self, monkeypatch):
+        self.synced, self.events = {}, []
+        fsync, rename, replace = os.fsync, os.rename, os.replace
+
+        def watched_fsync(descriptor):
+            fsync(descriptor)
+            found = os.fstat(descriptor)
+            self.synced[found.st_ino] = self._state(found)
+            self.events.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+
+        def watched(move):
+            def moved(source, target, **more):
+                unsynced = () if Path(target).name[0] == "." else self.unsynced(Path(source))
+                self.events.append((Path(source).name, Path(target).name, unsynced))
+                move(source, target, **more)
+
+            return moved
+
+        monkeypatch.setattr(os, "fsync", watched_fsync)
+        monkeypatch.setattr(os, "rename", watched(rename))
+        monkeypatch.setattr(os, "replace", watched(replace))
+
+    @staticmethod
+    def _state(found):
+        return found.st_size, found.st_mtime_ns
+
+    def unsynced(self, path):
+        """What of a file, or of a folder and all in it, was changed since it was synced."""
+        everything = [path, *path.rglob("*")]
+        states = {file.name: (file.stat().st_ino, self._state(file.stat())) for file in everything}
+        return tuple(name for name, (i, state) in states.items() if self.synced.get(i) != state)
+
+
+def saved_while_watched(folder):
+    world = dist.init(timeout_s=20) if "RANK" in os.environ else World()
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        disk, model = Disk(monkeypatch), Net()
+        checkpoints = Checkpoints(folder / "new" / "c", keep=1, world=world)
+        optimizer = torch.optim.AdamW(model.parameters())
+        model(torch.ones(2, 6)).sum().backward()
+        optimizer.step()
+        checkpoints.save(1, model, optimizer)
+        checkpoints.save(2, model, optimizer)
+        save_weights(folder / "weights.pt", model, world)
+    if world.size > 1:
+        dist.close()
+    return disk.synced, disk.events
+
+
+def test_nothing_is_renamed_before_it_is_on_disk(tmp_path):
+    _, events = saved_while_watched(tmp_path)
+    renamed = {event[1]: event[2] for event in events if isinstance(event, tuple)}
+    assert renamed.keys() > {"step-00000001", "step-00000002", "run.json", "weights.pt"}
+    assert not {target: unsynced for target, unsynced in renamed.items() if unsynced}
+
+
+def test_what_many_processes_write_is_on_disk_too(tmp_path):
+    synced = {}
+    for mine, _ in forked(2, saved_while_watched, tmp_path):
+        synced |= mine
+    files = [*(tmp_path / "new" / "c" / "step-00000002").iterdir()]
+    assert len(files) == 6
+    for file in files:
+        assert synced[file.stat().st_ino] == Disk._state(file.stat()), file.name
+
+
+def test_an_old_checkpoint_goes_only_when_the_new_one_is_durable(tmp_path):
+    _, events = saved_while_watched(tmp_path)
+    published = events.index((".step-00000002", "step-00000002", ()))
+    dropped = events.index((OLD, f".{OLD}", ()))
+    assert "c" in events[published:dropped]
+
+
+def test_the_folders_above_a_first_checkpoint_are_on_disk_too(tmp_path):
+    _, events = saved_while_watched(tmp_path)
+    published = events.index((".step-00000001", "step-00000001", ()))
+    assert {tmp_path.name, "new", "c"} < set(events[:published])
 
 
 def weights_of(folder, strategy):

@@ -11,7 +11,6 @@ file of `save_weights`, which `torch.load(weights_only=True)` reads.
 import contextlib
 import io
 import json
-import os
 import shutil
 import zlib
 from collections.abc import Iterable, Iterator
@@ -24,6 +23,7 @@ from torch import nn
 
 from runtime import rng, tensors
 from runtime.errors import UserError
+from runtime.files import make_folder, sync, write_whole
 from runtime.tensors import Groups
 from runtime.world import World
 
@@ -74,14 +74,14 @@ class Checkpoints:
             with self._together(failed, fix, OSError):
                 if self.world.is_main:
                     self._sweep()
-                    draft.mkdir(parents=True)
+                    make_folder(draft)
             with self._together(failed, fix, OSError):
                 tensors.write(draft, model, optimizer, self.world, self.also)
                 _write_rank(draft, self.world.rank)
             with self._together(failed, fix, OSError):
                 if self.world.is_main:
-                    about["files"] = _fingerprints([draft / ".metadata", *draft.glob("rank-*")])
-                    _write(draft / "run.json", (json.dumps(about, indent=2) + "\n").encode())
+                    about["files"] = _settle([draft / ".metadata", *draft.glob("rank-*")])
+                    write_whole(draft / "run.json", (json.dumps(about, indent=2) + "\n").encode())
                     self._publish(draft, final)
         except UserError:
             if self.world.is_main:
@@ -133,11 +133,11 @@ class Checkpoints:
 
     def _publish(self, draft: Path, final: Path) -> None:
         """Make the written draft a checkpoint, then drop those beyond `keep`."""
-        _sync(draft)
+        sync(draft)
         if final.exists():
             final.rename(draft.with_name(f"{draft.name}.replaced"))
         draft.rename(final)
-        _sync(self.folder)
+        sync(self.folder)
         for old in self._complete()[: -self.keep]:
             old.rename(old.with_name(f".{old.name}"))  # never half a checkpoint under a full name
         self._sweep()
@@ -157,17 +157,11 @@ class Checkpoints:
             raise UserError(f"{failed}: {error or 'see the other processes'}", fix) from error
 
 
-def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        os.fsync(file.fileno())
-
-
 def _write_rank(folder: Path, rank: int) -> None:
     """This process's random state, and how its tensor files look on disk."""
     content = io.BytesIO()
-    torch.save({"rng": rng.state(), "files": _fingerprints(folder.glob(f"__{rank}_*"))}, content)
-    _write(folder / f"rank-{rank:05d}.pt", content.getvalue())
+    torch.save({"rng": rng.state(), "files": _settle(folder.glob(f"__{rank}_*"))}, content)
+    write_whole(folder / f"rank-{rank:05d}.pt", content.getvalue())
 
 
 def _read_rank(folder: Path, rank: int) -> dict[str, Any]:
@@ -175,8 +169,13 @@ def _read_rank(folder: Path, rank: int) -> dict[str, Any]:
     return saved
 
 
-def _fingerprints(files: Iterable[Path]) -> dict[str, int]:
-    return {file.name: _checksum(file) for file in files}
+def _settle(files: Iterable[Path]) -> dict[str, int]:
+    """Wait until the files are on disk; return their checksums."""
+    looks = {}
+    for file in files:
+        sync(file)  # DCP does, but before the last bytes have left its buffer
+        looks[file.name] = _checksum(file)
+    return looks
 
 
 def _check(folder: Path, files: dict[str, int]) -> None:
@@ -191,10 +190,3 @@ def _checksum(path: Path) -> int:
         while chunk := file.read(1 << 20):
             total = zlib.crc32(chunk, total)
     return total
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file, or a folder's list of names, is on disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    os.fsync(descriptor)
-    os.close(descriptor)

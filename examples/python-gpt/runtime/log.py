@@ -18,6 +18,8 @@ from torch import nn
 
 from runtime.config import save_config
 from runtime.errors import UserError
+from runtime.files import write_whole
+from runtime.lock import hold
 from runtime.numbers import as_text, short
 from runtime.plot import draw, read_metrics, sparkline
 from runtime.world import World
@@ -27,20 +29,24 @@ MOST_SKIPS = 20  # in a row: more than the loss scale of fp16 needs to find its 
 
 
 def open_run(config: Any, world: World | None = None) -> Path:
-    """Make the folder runs/<config.name>; --fast empties it first. Collective."""
+    """Make the folder runs/<config.name> and hold it until this process ends. Collective.
+
+    --fast empties it first. Raises UserError if another process holds it.
+    """
     world = world or World()
-    folder, failure = Path("runs", config.name), ""
+    folder, failure = Path("runs", config.name), ("", "")
     if not config.name.isprintable() or config.name in ("..", "") or folder.name != config.name:
         raise UserError(f"{config.name!r} cannot be the name of a folder", "--name first-try")
     try:
         if world.is_main:
-            if getattr(config, "fast", False) and folder.exists():
-                shutil.rmtree(folder)
-            folder.mkdir(parents=True, exist_ok=True)
+            hold(folder, empty=getattr(config, "fast", False))
+    except UserError as error:
+        failure = error.found, error.fix
     except OSError as error:
-        failure = f"{folder} cannot be written: {error.strerror}"
-    if failure := world.broadcast(failure):
-        raise UserError(failure, FIX)
+        failure = f"{folder} cannot be written: {error.strerror}", FIX
+    failure = world.broadcast(failure)
+    if any(failure):
+        raise UserError(*failure)
     return folder
 
 
@@ -83,9 +89,7 @@ class Log:
             lines = read_metrics(self.metrics) if self.metrics.exists() else []
             kept = [json.dumps(line) + "\n" for line in lines if 0 < line["step"] <= step]
             with _writing(folder):
-                draft = self.metrics.with_name(".metrics.jsonl")
-                draft.write_text("".join(kept), encoding="utf-8")
-                os.replace(draft, self.metrics)
+                write_whole(self.metrics, "".join(kept).encode())
 
     def start(self, config: Any, model: nn.Module, device: str) -> None:
         """Print what is trained, where, from which step on, and keep the settings as config.toml.

@@ -8,6 +8,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from runtime.files import write_whole
+
 WIDTH, HEIGHT = 760, 400
 LEFT, RIGHT, TOP, BOTTOM = 64, 728, 56, 352  # the edges of the plot inside the picture
 SERIES = {"loss": "first", "val_loss": "second"}  # what is drawn, and its class in STYLE
@@ -89,14 +91,14 @@ def draw(metrics_file: Path, svg_file: Path) -> None:
                 where = f'cx="{across(x):.1f}" cy="{down(y):.1f}"'
                 body.append(f'<circle class="dot {SERIES[key]}" {where} r="3"/>')
     body.append(_text(RIGHT, 32, "&#160;&#160;&#160; ".join(legend), "end"))
-    svg_file.write_text(
+    svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">\n'
         f"<title>{name}: loss over steps</title>\n<style>{STYLE}</style>\n"
         f'<rect class="ground" width="{WIDTH}" height="{HEIGHT}" rx="8"/>\n'
         + "\n".join(body)
-        + "\n</svg>\n",
-        encoding="utf-8",
+        + "\n</svg>\n"
     )
+    write_whole(svg_file, svg.encode())
 
 
 def sparkline(values: Iterable[float | None], width: int = 24) -> str:

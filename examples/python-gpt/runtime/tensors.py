@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from runtime.errors import UserError
+from runtime.files import sync
 from runtime.world import World
 
 Groups = Mapping[str, Mapping[str, Tensor]]  # further tensors: group -> name -> tensor
@@ -91,7 +92,8 @@ def save_weights(path: Path, model: nn.Module, world: World | None = None) -> No
         draft = path.with_name(f".{path.name}.tmp")
         try:
             torch.save(weights, draft)
-            draft.rename(path)
+            sync(draft)
+            draft.replace(path)
         except (OSError, RuntimeError) as error:
             draft.unlink(missing_ok=True)
             raise UserError(
@@ -155,6 +157,9 @@ def _plain_errors() -> Iterator[None]:
             yield
         except CheckpointException as error:
             causes = [cause for cause, _ in error.failures.values()]
+            for cause in causes:  # DCP catches what a signal raises as well
+                if isinstance(cause, (SystemExit, KeyboardInterrupt)):
+                    raise cause from None
             # torch's zip writer, closing after a failed write, hides why the write failed.
             causes += [cause.__context__ for cause in causes if cause.__context__]
             raise OSError(next((c for c in causes if isinstance(c, OSError)), causes[0])) from error

@@ -4,6 +4,7 @@ import click
 
 from litgen_torch.answers import with_choice
 from litgen_torch.catalog import questions
+from litgen_torch.commands.answering import answer
 from litgen_torch.commands.choosing import choice_argument, has, named
 from litgen_torch.commands.editing import carry_out, nothing_to_do, open_to_change
 from litgen_torch.commands.options import Editing, Options, editing
@@ -18,8 +19,11 @@ def command(words: tuple[str, ...], options: Options) -> None:
     Where there can only be one of a kind, such as the strategy, it takes the place of what is
     there. What you wrote yourself stays; where the change does not fit it, nothing is changed.
     """
-    kind, choice = named(words)
     project = open_to_change()
+    if project.template:
+        answer(project, "add", words, options)
+        return
+    kind, choice = named(words)
     line = ["litgen", "add", kind, choice]
     if has(project.answers, kind, choice):
         nothing_to_do(f"{kind} {choice} is there already", options, command=line)

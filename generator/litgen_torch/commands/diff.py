@@ -10,24 +10,26 @@ import click
 from litgen_torch.commands.editing import open_project
 from litgen_torch.commands.show import show_diff
 from litgen_torch.compare import changed, file_change, unified
+from litgen_torch.content import binary
 from litgen_torch.errors import LitgenError
 from litgen_torch.places import read_tree
-from litgen_torch.project import from_templates
+from litgen_torch.project import Project, from_templates
 from litgen_torch.render import Tree
 
 
 @click.command()
 @click.argument("paths", nargs=-1, type=click.Path())
-@click.option("--template", is_flag=True, help="What the installed litgen would write otherwise.")
+@click.option("--template", is_flag=True, help="What the templates have otherwise today.")
+@click.option("--trust", is_flag=True, help="Run code of a template that is not litgen's.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-def command(paths: tuple[str, ...], template: bool, as_json: bool) -> None:
+def command(paths: tuple[str, ...], template: bool, trust: bool, as_json: bool) -> None:
     """Show what you changed since litgen wrote it, in all files or in PATHS."""
     project = open_project()
     base = project.base
     if template:
-        other = from_templates(project.name, project.answers)
+        other = _as_the_template_has_it(project, trust=trust)
     else:
-        other = read_tree(project.folder, sorted(base))
+        other = read_tree(project.folder, sorted(base), binary=binary(base))
     if paths:
         base, other = (_within(tree, paths, project.folder) for tree in (base, other))
         if not base and not other:
@@ -42,7 +44,17 @@ def command(paths: tuple[str, ...], template: bool, as_json: bool) -> None:
         show_diff(diff)
     else:
         what = "the template is" if template else "all is"
-        click.echo(f"{what} as litgen {project.version} wrote it", err=True)
+        who = project.template.words if project.template else f"litgen {project.version}"
+        click.echo(f"{what} as {who} wrote it", err=True)
+
+
+def _as_the_template_has_it(project: Project, *, trust: bool) -> Tree:
+    if not project.template:
+        return from_templates(project.name, project.answers)
+    from litgen_torch.following import upgraded
+    from litgen_torch.origin import newest
+
+    return upgraded(project, newest(project.template), trust=trust).files
 
 
 def _within(tree: Tree, paths: tuple[str, ...], folder: Path) -> Tree:

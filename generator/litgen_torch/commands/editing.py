@@ -18,11 +18,19 @@ from litgen_torch.answers import Answers
 from litgen_torch.change import REFUSE, Change, Rules, Wanted, accepted, plan_change, wanted
 from litgen_torch.commands import show
 from litgen_torch.commands.options import Options
+from litgen_torch.content import binary
 from litgen_torch.errors import LitgenError
 from litgen_torch.git import uncommitted
 from litgen_torch.pending import begin, read_pending
 from litgen_torch.places import read_tree
-from litgen_torch.project import Project, find_project, python_files, read_project, written_by
+from litgen_torch.project import (
+    RECORD,
+    Project,
+    find_project,
+    python_files,
+    read_project,
+    written_by,
+)
 from litgen_torch.render import Tree
 from litgen_torch.transaction import commit, recover
 from litgen_torch.verify import Losses, verify
@@ -37,6 +45,12 @@ def find_and_recover() -> Path:
     return folder
 
 
+def in_project() -> bool:
+    """Whether the current folder lies in a project."""
+    here = Path.cwd()
+    return any((folder / RECORD).is_file() for folder in (here, *here.parents))
+
+
 def open_project() -> Project:
     """The project around the current folder; LitgenError if a newer litgen wrote it."""
     folder = find_and_recover()
@@ -49,8 +63,8 @@ def open_project() -> Project:
     return read_project(folder)
 
 
-def open_to_change() -> Project:
-    """The same, if it was written by this litgen and no other change of it waits."""
+def open_settled() -> Project:
+    """The same, if no other change of it waits to be finished."""
     folder = find_and_recover()
     if pending := read_pending(folder):
         verb = pending.command[1]
@@ -58,8 +72,13 @@ def open_to_change() -> Project:
             f"{shlex.join(pending.command)!r} left markers and is not finished",
             f"litgen {verb} --continue, or litgen {verb} --abort",
         )
-    project = open_project()
-    if project.version != installed():
+    return open_project()
+
+
+def open_to_change() -> Project:
+    """The same, if it was written by this litgen."""
+    project = open_settled()
+    if project.version != installed() and not project.template:
         raise LitgenError(
             f"this project was written by litgen {project.version}, and this is {installed()}",
             "litgen upgrade",
@@ -69,11 +88,11 @@ def open_to_change() -> Project:
 
 def owners_files(project: Project, also: Tree) -> Tree:
     """The files that litgen wrote or would write, as they are, and the owner's other code."""
-    written = {*project.base, *also}
+    written, data = {*project.base, *also}, binary(project.base, also)
     others = [path for path in python_files(project.folder) if path not in written]
     texts = {path: _text(project.folder / path) for path in others}
     known = {path: text for path, text in texts.items() if text is not None}
-    return read_tree(project.folder, sorted(written)) | known
+    return read_tree(project.folder, sorted(written), binary=data) | known
 
 
 def _text(file: Path) -> str | None:
@@ -96,17 +115,22 @@ def plan(
     project: Project, mine: Tree, wish: Wanted, *, options: Options, rules: Rules = REFUSE
 ) -> Change:
     """The change, with what the options say of places where it does not fit."""
-    change = plan_change(project, mine, wish, rules=rules)
-    places = accepted(options.accept, change.refusals)
-    if places or change.refusals and options.markers:
-        rules = replace(rules, accept=places, markers=options.markers)
-        return plan_change(project, mine, wish, rules=rules)
+    change, wished = plan_change(project, mine, wish, rules=rules), set(options.accept)
+    while places := accepted(wished, change.refusals):  # with these, others may come up
+        wished -= places.keys()
+        rules = replace(rules, accept=rules.accept.union(places.values()))
+        change = plan_change(project, mine, wish, rules=rules)
+    if change.refusals and options.markers:
+        return plan_change(project, mine, wish, rules=replace(rules, markers=True))
     return change
 
 
-def settle(change: Change, options: Options, *, command: list[str]) -> None:
-    """Show a change and, unless told otherwise, write it. Exits with 3 where it does not fit."""
-    if change.refusals and not options.markers:
+def settle(change: Change, options: Options, *, command: list[str], ask: bool = False) -> None:
+    """Show a change and, unless told otherwise, write it. Exits with 3 where it does not fit.
+
+    With `ask`, somebody at a terminal is asked before.
+    """
+    if change.taken.doubts or change.refusals and not options.markers:
         _refuse(change, options, command=command)
     if change.is_nothing:
         nothing_to_do("the project is so already", options, command=command)
@@ -119,10 +143,12 @@ def settle(change: Change, options: Options, *, command: list[str]) -> None:
         click.echo(show.summary(change))
         if losses:
             click.echo(show.verified(losses))
-    written = not is_trial and _is_wished(options)
+    written = not is_trial and _is_wished(options, ask)
     if written:
         before, after = begin(change, command) if change.refusals else change.to_commit()
-        commit(change.project.folder, before=before, after=after, title=shlex.join(command))
+        title, may_run = shlex.join(command), change.wanted.executable
+        folder = change.project.folder
+        commit(folder, before=before, after=after, title=title, executable=may_run)
     _conclude(change, options, command=command, written=written, losses=losses)
     if change.refusals:
         sys.exit(3)
@@ -147,7 +173,7 @@ def is_terminal() -> bool:
 def _refuse(change: Change, options: Options, *, command: list[str]) -> NoReturn:
     if options.as_json:
         document = _document(change, options, command=command, written=False, losses=None)
-        click.echo(json.dumps(document, indent=2))
+        click.echo(json.dumps(document, indent=2, default=str))
     else:
         if options.diff:
             show.show_diff(change.diff)
@@ -178,12 +204,12 @@ def _examined(change: Change, options: Options) -> Losses | None:
     return losses
 
 
-def _is_wished(options: Options) -> bool:
-    """With --diff the owner looks first; where nobody is to be asked, only -y writes."""
-    if not options.diff or options.yes:
+def _is_wished(options: Options, ask: bool) -> bool:
+    """With --diff the owner looks first; where nobody is to be asked, only -y writes that."""
+    if options.yes or not (options.diff or ask):
         return True
     if options.as_json or not is_terminal():
-        return False
+        return not options.diff
     return click.confirm("Write it?", default=True)
 
 
@@ -192,7 +218,7 @@ def _conclude(
 ) -> None:
     if options.as_json:
         document = _document(change, options, command=command, written=written, losses=losses)
-        click.echo(json.dumps(document, indent=2))
+        click.echo(json.dumps(document, indent=2, default=str))
     elif written and change.refusals:
         click.echo(show.marked(change, command[1]), err=True)
     elif written:
@@ -215,5 +241,9 @@ def _again(change: Change, options: Options, *, command: list[str]) -> str:
     refused = {(refusal.path, refusal.line) for refusal in change.refusals}
     places = [show.at(*place) for place in sorted(change.rules.accept - refused)]
     words = [word for place in places for word in ("--accept", place)]
-    flags = ["--force"] * options.force + ["--conflicts=markers"] * options.markers
+    flags = (
+        ["--force"] * options.force
+        + ["--trust"] * options.trust
+        + ["--conflicts=markers"] * options.markers
+    )
     return shlex.join([*command, *words, *flags])

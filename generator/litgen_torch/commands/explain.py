@@ -3,19 +3,19 @@
 import itertools
 import json
 from dataclasses import asdict
-from pathlib import Path
 
 import click
 
 from litgen_torch.answers import Answers, complete, with_choice, without_choice
 from litgen_torch.catalog import questions
+from litgen_torch.commands.answering import compare_answers
 from litgen_torch.commands.choosing import choice_argument, has, named
-from litgen_torch.commands.editing import open_project
+from litgen_torch.commands.editing import in_project, open_project
 from litgen_torch.commands.list import brought
 from litgen_torch.errors import LitgenError
 from litgen_torch.owned import Piece, owned, purpose
 from litgen_torch.places import read_tree
-from litgen_torch.project import RECORD, Project, from_templates
+from litgen_torch.project import Project, from_templates
 from litgen_torch.render import Tree
 from litgen_torch.solve import needed, possible
 
@@ -23,13 +23,17 @@ from litgen_torch.solve import needed, possible
 @click.command()
 @choice_argument
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-def command(words: tuple[str, ...], as_json: bool) -> None:
+@click.option("--trust", is_flag=True, help="Run code of a template that is not litgen's.")
+def command(words: tuple[str, ...], as_json: bool, trust: bool) -> None:
     """Show which lines of the project are there because of a choice, and what it needs.
 
     Where the project does not have it, and outside of one: the lines that it would bring.
     """
+    project = open_project() if in_project() else None
+    if project and project.template:
+        _explain_answer(project, words, as_json=as_json, trust=trust)
+        return
     kind, choice = named(words)
-    project = open_project() if _is_in_project() else None
     having, without, is_there = _sides(project, kind, choice)
     name = project.name if project else "my-project"
     tree = from_templates(name, having)
@@ -58,9 +62,29 @@ def command(words: tuple[str, ...], as_json: bool) -> None:
     _show(pieces, tree, mine, is_there=is_there)
 
 
-def _is_in_project() -> bool:
-    here = Path.cwd()
-    return any((folder / RECORD).is_file() for folder in (here, *here.parents))
+def _explain_answer(
+    project: Project, words: tuple[str, ...], *, as_json: bool, trust: bool
+) -> None:
+    """The same where somebody else's template wrote the project."""
+    compared = compare_answers(project, words, trust=trust)
+    mine = read_tree(project.folder, sorted(compared.having))
+    pieces = owned(compared.without, compared.having, mine)
+    if as_json:
+        about = {
+            "question": compared.question,
+            "answer": compared.answer,
+            "compared_with": compared.other,
+            "in_project": compared.is_there,
+            "pieces": [asdict(piece) for piece in pieces],
+        }
+        click.echo(json.dumps(about, indent=2))
+        return
+    head = click.style(f"{compared.question} {compared.answer}", bold=True)
+    click.echo(f"{head}    compared with {compared.other}")
+    if not compared.is_there:
+        what = f"litgen set {compared.question} {compared.answer}"
+        click.echo(f"  this project does not have it: {what} would bring")
+    _show(pieces, compared.having, mine, is_there=compared.is_there)
 
 
 def _sides(project: Project | None, kind: str, choice: str) -> tuple[Answers, Answers, bool]:

@@ -6,6 +6,9 @@ import click
 
 from litgen_torch.answers import FLAGS, Answers, complete, with_defaults
 from litgen_torch.catalog import Question, packages, questions
+from litgen_torch.commands.answering import questions_of
+from litgen_torch.commands.editing import in_project, open_project
+from litgen_torch.project import Project
 from litgen_torch.render import evaluate, templates_folder
 from litgen_torch.solve import needed, possible
 
@@ -13,7 +16,13 @@ from litgen_torch.solve import needed, possible
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(as_json: bool) -> None:
-    """Show what can be chosen, and what it needs."""
+    """Show what can be chosen, and what it needs.
+
+    In a project of somebody else's template: the questions of that.
+    """
+    if in_project() and (project := open_project()).template:
+        _show_questions(project, as_json=as_json)
+        return
     if as_json:
         click.echo(json.dumps([_data(question) for question in questions()], indent=2))
         return
@@ -28,6 +37,25 @@ def command(as_json: bool) -> None:
             after = click.style(f"    needs {', '.join(needs)}", dim=True) if needs else ""
             click.echo(f"  {choice.value:{width}}  {choice.summary}{after}")
         click.echo()
+
+
+def _show_questions(project: Project, *, as_json: bool) -> None:
+    questions = questions_of(project)
+    if as_json:
+        click.echo(json.dumps(questions, indent=2, default=str))
+        return
+    for name, about in questions.items():
+        has = project.answers.get(name, "not asked, or secret")
+        click.echo(f"{click.style(name, bold=True)}    {about.get('help', '')}".rstrip())
+        click.echo(f"  {'here':8}{has}")
+        for title, key in (("one of", "choices"), ("default", "default"), ("when", "when")):
+            if key in about:
+                click.echo(f"  {title:8}{_words(about[key])}")
+        click.echo()
+
+
+def _words(said: object) -> str:
+    return ", ".join(map(str, said)) if isinstance(said, list | dict) else str(said)
 
 
 def _data(question: Question) -> dict[str, object]:

@@ -5,7 +5,9 @@ import os
 import shlex
 import sys
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,6 +16,7 @@ from litgen_torch.answers import Answers, check_name, complete, flags, read_answ
 from litgen_torch.catalog import packages, questions
 from litgen_torch.errors import LitgenError
 from litgen_torch.project import from_templates, with_record
+from litgen_torch.record import read_record
 from litgen_torch.render import Tree
 from litgen_torch.versions import installed
 
@@ -31,12 +34,35 @@ def _choices(context: click.Context, parameter: click.Parameter, begun: str) -> 
 @click.option("--strategy", shell_complete=_choices, help="How it is spread over processes.")
 @click.option("--precision", shell_complete=_choices, help="Which precision it computes in.")
 @click.option("--with", "others", metavar="KIND=CHOICE", multiple=True, help="Any other choice.")
+@click.option("--template", metavar="SOURCE", help="A copier template: a folder or a git URL.")
+@click.option("--ref", help="Its tag, branch or commit; else the newest version.")
+@click.option("--trust", is_flag=True, help="Run the template's own tasks and extensions.")
 @click.option("--answers", metavar="FILE", help="A TOML file of answers; flags go before it.")
 @click.option("-y", "--yes", is_flag=True, help="Take the defaults for the rest, ask nothing.")
 @click.option("--dry-run", is_flag=True, help="Show what would be written, write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout; asks nothing.")
-def command(
+def command(path: str, template: str | None, **given: Any) -> None:
+    """Make a training project in PATH, a folder that is new or empty.
+
+    What is not given is asked on a terminal. With -y it takes the defaults; without a terminal too,
+    and says so. `litgen list` shows what can be chosen.
+    """
+    name = check_name(os.path.basename(os.path.abspath(path)) if path else "")
+    tree.check_target(Path(path))
+    if template:
+        from litgen_torch.commands import from_template
+
+        from_template.make(from_template.requested(path, name, template, given))
+    elif given.pop("ref") or given.pop("trust"):
+        raise click.UsageError("--ref and --trust are for a --template")
+    else:
+        _make(path, name, **given)
+
+
+def _make(
     path: str,
+    name: str,
+    *,
     others: tuple[str, ...],
     answers: str | None,
     yes: bool,
@@ -44,14 +70,6 @@ def command(
     as_json: bool,
     **slots: str | None,
 ) -> None:
-    """Make a training project in PATH, a folder that is new or empty.
-
-    What is not given is asked on a terminal. With -y it takes the defaults; without a terminal too,
-    and says so. `litgen list` shows what can be chosen.
-    """
-    folder = Path(path)
-    name = check_name(os.path.basename(os.path.abspath(path)) if path else "")
-    tree.check_target(folder)
     given = (_from_file(answers) if answers else {}) | _from_flags(slots, others)
     chosen = complete(questions(), given)
     asking = not (yes or as_json) and _is_terminal()
@@ -67,7 +85,7 @@ def command(
     if asking and not dry_run and not click.confirm("Write it?", default=True):
         raise LitgenError("nothing was written", _again(path, chosen))
     if not dry_run:
-        tree.create(folder, with_record(files, name=name, answers=chosen, version=installed()))
+        tree.create(Path(path), with_record(files, name=name, answers=chosen, version=installed()))
     if as_json:
         click.echo(json.dumps(_report(path, files, chosen) | {"written": not dry_run}, indent=2))
     else:
@@ -96,14 +114,22 @@ def _pair(text: str) -> tuple[str, str]:
     return kind, choice
 
 
-def _from_file(file: str) -> Answers:
+def read_file(file: str) -> Mapping[str, Any]:
+    """The answers that a TOML file holds; a project's record will do."""
     try:
-        found = tomllib.loads(Path(file).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        text = Path(file).read_text(encoding="utf-8")
+        found = tomllib.loads(text)
+        answers: Mapping[str, Any] = found.get("answers", found)
+        return read_record(text).answers if "format" in found else answers
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         words = error.strerror if isinstance(error, OSError) else str(error)
         raise LitgenError(f"{file}: {words}", 'lines such as: strategy = "ddp"') from error
+
+
+def _from_file(file: str) -> Answers:
+    found = read_file(file)
     try:
-        return read_answers(questions(), found.get("answers", found))  # a project's record will do
+        return read_answers(questions(), found)
     except LitgenError as error:
         raise LitgenError(f"{file}: {error.message}", error.hint) from error
 

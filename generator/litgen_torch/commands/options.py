@@ -25,6 +25,7 @@ class Options:
     yes: bool
     go_on: bool
     abort: bool
+    trust: bool
 
     @property
     def markers(self) -> bool:
@@ -85,6 +86,9 @@ OPTIONS = (
     click.option("-y", "--yes", is_flag=True, help="Ask nothing, write."),
     click.option("--continue", "go_on", is_flag=True, help="Finish what left markers."),
     click.option("--abort", is_flag=True, help="Take back what left markers."),
+    click.option(
+        "--trust", is_flag=True, help="Run tasks and extensions of a template that is not litgen's."
+    ),
 )
 
 

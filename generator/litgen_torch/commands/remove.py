@@ -4,6 +4,7 @@ import click
 
 from litgen_torch.answers import without_choice
 from litgen_torch.catalog import questions
+from litgen_torch.commands.answering import answer
 from litgen_torch.commands.choosing import choice_argument, has, named
 from litgen_torch.commands.editing import carry_out, nothing_to_do, open_to_change
 from litgen_torch.commands.options import Editing, Options, editing
@@ -17,8 +18,11 @@ def command(words: tuple[str, ...], options: Options) -> None:
 
     Where there is always one of a kind, such as the strategy, the default takes its place.
     """
-    kind, choice = named(words)
     project = open_to_change()
+    if project.template:
+        answer(project, "remove", words, options)
+        return
+    kind, choice = named(words)
     line = ["litgen", "remove", kind, choice]
     if not has(project.answers, kind, choice):
         nothing_to_do(f"{kind} {choice} is not there", options, command=line)

@@ -4,6 +4,7 @@ import click
 
 from litgen_torch.answers import with_choice, without_choice
 from litgen_torch.catalog import questions
+from litgen_torch.commands.answering import answer
 from litgen_torch.commands.choosing import choice_argument, choices_of, named
 from litgen_torch.commands.editing import carry_out, nothing_to_do, open_to_change
 from litgen_torch.commands.options import Editing, Options, editing
@@ -17,8 +18,11 @@ def command(words: tuple[str, ...], options: Options) -> None:
 
     Where there can be several of a kind, such as loggers, the others go; `litgen add` keeps them.
     """
-    kind, choice = named(words)
     project = open_to_change()
+    if project.template:
+        answer(project, "set", words, options)
+        return
+    kind, choice = named(words)
     line = ["litgen", "set", kind, choice]
     if choices_of(project.answers, kind) == (choice,):
         nothing_to_do(f"{kind} is {choice} already", options, command=line)

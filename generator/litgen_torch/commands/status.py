@@ -8,6 +8,7 @@ import click
 
 from litgen_torch.commands.editing import open_project
 from litgen_torch.compare import file_change
+from litgen_torch.content import binary
 from litgen_torch.pending import read_pending
 from litgen_torch.places import read_tree
 from litgen_torch.project import Project, from_templates
@@ -39,14 +40,21 @@ def command(as_json: bool) -> None:
         about = {"name": project.name, "version": project.version, "installed": installed()}
         files = [asdict(state) for state in states]
         found = about | {"answers": project.answers, "pending": waiting, "files": files}
-        click.echo(json.dumps(found, indent=2))
+        if project.template:
+            found |= {"template": asdict(project.template)}
+        click.echo(json.dumps(found, indent=2, default=str))
         return
-    click.secho(f"{project.name} · litgen {project.version} · {_answers(project)}", bold=True)
+    who = project.template.words if project.template else f"litgen {project.version}"
+    click.secho(f"{project.name} · {who} · {_answers(project)}", bold=True)
     for state in states:
         words = state.state + (", behind" if state.behind else "")
         count = f"  +{state.added} -{state.removed}" if state.state == "edited" else ""
         click.echo(f"  {click.style(f'{words:17}', fg=COLOURS[state.state])} {state.path}{count}")
-    if any(state.behind for state in states):
+    if (
+        any(state.behind for state in states)
+        or project.version != installed()
+        and not project.template
+    ):
         click.echo(f"behind: litgen {installed()} writes them otherwise; to follow: litgen upgrade")
     if waiting:
         click.echo(f"{waiting} waits for --continue or --abort")
@@ -54,8 +62,10 @@ def command(as_json: bool) -> None:
 
 def states_of(project: Project) -> list[State]:
     """How each file stands to what litgen wrote, and would write today."""
-    base, today = project.base, from_templates(project.name, project.answers)
-    mine = read_tree(project.folder, sorted(base))
+    base = project.base
+    # Somebody else's template is not at hand: `litgen upgrade --check` fetches it.
+    today = base if project.template else from_templates(project.name, project.answers)
+    mine = read_tree(project.folder, sorted(base), binary=binary(base))
     found = []
     for path in sorted(base.keys() | today.keys()):
         behind = base.get(path) != today.get(path)
@@ -72,6 +82,8 @@ def states_of(project: Project) -> list[State]:
 
 
 def _answers(project: Project) -> str:
+    if project.template:
+        return ", ".join(f"{name} {answer}" for name, answer in project.answers.items())
     answers = project.answers.values()
     words = [word for a in answers for word in ([a] if isinstance(a, str) else a)]
     return ", ".join(words)

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from litgen_torch.content import is_binary
 from litgen_torch.merge.outcome import Merge, Merged, Refusal
 from litgen_torch.render import Tree
 
@@ -74,7 +75,11 @@ class _Work:
                 self.kept.append(f"{path}: not needed any more, but you edited it")
         elif here == before:
             self.tree[path] = there
-        elif path in self.leave or (here is None and _is_prose(path)):
+        elif (
+            path in self.leave
+            or (here is None and _is_prose(path))
+            or any(map(is_binary, (before, here, there)))
+        ):
             self.kept.append(f"{path}: {YOURS}")
         elif here is None:
             self.refuse_file(Refusal(path, 0, "", "you deleted this file", "", there))

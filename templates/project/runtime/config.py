@@ -5,14 +5,16 @@ Fields and their types are all there is to declare; a comment behind a field is 
 
 import dataclasses
 import json
-import os
+import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from runtime.errors import UserError
+from runtime.files import write_whole
 
 T = TypeVar("T")
 
@@ -24,7 +26,7 @@ def load_config(
 
     With `--fast`, what the command line does not give comes from `fast`, and the name ends in
     "-fast": a trial touches no other run. A mistake, which includes a ValueError of the class's own
-    `__post_init__`, ends the program with one line on stderr and exit code 2.
+    `__post_init__`, ends the program with two lines on stderr and exit code 2.
     """
     argv = sys.argv[1:] if argv is None else argv
     program = Path(sys.argv[0]).name
@@ -47,7 +49,8 @@ def load_config(
                 raise ValueError(f"no value for {dashed(field.name)!r}")
         config = cls(**values)
     except ValueError as error:
-        sys.stderr.write(f"{program}: {' '.join(str(error).split())}\n")
+        found = " ".join(str(error).split())
+        sys.stderr.write(f"{program}: {found}\n  fix: python {program} --help\n")
         sys.exit(2)
     if show:
         sys.stdout.write(_toml(config))
@@ -57,9 +60,7 @@ def load_config(
 
 def save_config(config: Any, path: Path) -> None:
     """Write all settings as TOML, the whole file or none of it. None is written as "none"."""
-    draft = path.with_name(f".{path.name}")
-    draft.write_text(_toml(config), encoding="utf-8", newline="\n")
-    os.replace(draft, path)
+    write_whole(path, _toml(config).encode())
 
 
 def read_config(cls: Callable[..., T], path: Path, *, strict: bool) -> T:
@@ -118,8 +119,6 @@ def _typed(pairs: Iterable[tuple[str, Any]], kinds: dict[str, Any]) -> dict[str,
     for key, value in pairs:
         name, shown = key.replace("-", "_"), dashed(key)
         if name not in kinds:
-            from difflib import get_close_matches
-
             near = get_close_matches(shown, map(dashed, kinds), n=1)
             advice = f"did you mean {near[0]!r}?" if near else "--help lists all"
             raise ValueError(f"no setting {shown!r}; {advice}")
@@ -127,8 +126,9 @@ def _typed(pairs: Iterable[tuple[str, Any]], kinds: dict[str, Any]) -> dict[str,
             raise ValueError(f"{shown!r} is given twice")
         try:
             values[name] = _convert(value, kinds[name])
-        except (ValueError, TypeError, LookupError, OverflowError):
-            raise ValueError(f"{shown!r} is {value!r}, expected {describe(kinds[name])}") from None
+        except (ValueError, TypeError, LookupError, ArithmeticError) as error:
+            kind = "finite " * isinstance(error, FloatingPointError) + describe(kinds[name])
+            raise ValueError(f"{shown!r} is {value!r}, expected {kind}") from None
     return values
 
 
@@ -153,6 +153,8 @@ def _convert(value: Any, kind: Any) -> Any:
         value = float(value)
     if type(value) is not kind:
         raise TypeError
+    if kind is float and not math.isfinite(value):
+        raise FloatingPointError
     return value
 
 
@@ -193,8 +195,6 @@ def plain(value: Any) -> str:
     """A value as TOML."""
     if isinstance(value, (tuple, list)):
         return f"[{', '.join(map(plain, value))}]"
-    if isinstance(value, float):
-        return repr(value)
     # JSON and TOML write the rest alike, but for one control character.
     text = json.dumps("none" if value is None else value, ensure_ascii=False)
     return text.replace("\x7f", "\\u007f")
