@@ -6,6 +6,7 @@ changed answers.
 
 import ast
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -63,23 +64,19 @@ def case(number: int) -> Case:
         before, after, words = _operation(lot)
         more = lot.choice([0, 0, 0, 1, 1, 2])
         kinds = sorted([first, *lot.sample([*KINDS.values()], more)], key=lambda k: k.is_layout)
-        if found := _case(number, before, after, words, kinds, lot):
+        if found := square(number, before, after, words, kinds):
             return found
     raise AssertionError(f"{first.name!r} never applies")
 
 
-def _case(
-    number: int,
-    before: Answers,
-    after: Answers,
-    words: str,
-    kinds: list[Kind],
-    lot: random.Random,
+def square(
+    number: int, before: Answers, after: Answers, words: str, kinds: Sequence[Kind]
 ) -> Case | None:
+    """A case of one's own; None if the edits cannot be done to both projects."""
     base, new = project(before), project(after)
     mine, oracle, renamed = base, new, dict[str, str]()
     for kind in kinds:
-        both = done_twice(kind, mine, oracle, lot.random())
+        both = done_twice(kind, mine, oracle, f"{number} {kind.name}")
         if both is None:
             return None
         mine, oracle, names = both
@@ -88,7 +85,7 @@ def _case(
 
 
 def done_twice(
-    kind: Kind, one: Tree, other: Tree, seed: float
+    kind: Kind, one: Tree, other: Tree, seed: str
 ) -> tuple[Tree, Tree, dict[str, str]] | None:
     """The same edit in two projects; None if it cannot be done to both."""
     without = frozenset[str]()

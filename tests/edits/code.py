@@ -192,7 +192,7 @@ def own_nodes(statement: ast.stmt) -> Iterator[ast.AST]:
 
 
 def with_import(text: str, line: str) -> str:
-    """The file with an import at its place: behind the last that is the standard library's, or before all."""
+    """The file with one more import, before all others."""
     code = Code(text)
     imports = [n for n in code.tree.body if isinstance(n, (ast.Import, ast.ImportFrom))]
     if not imports:

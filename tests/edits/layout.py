@@ -63,12 +63,18 @@ def quotes_and_width(tree: Tree, pick: Pick) -> Tree:
     return everywhere(laid_out(tree, 79), single_quoted)
 
 
-def indent(text: str, unit: str) -> str:
-    """The file with another unit of indentation, but for texts of several lines."""
+def in_texts(text: str) -> set[int]:
+    """The lines that begin inside a text of several lines."""
     inner = set[int]()
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.STRING:
             inner |= set(range(token.start[0] + 1, token.end[0] + 1))
+    return inner
+
+
+def indent(text: str, unit: str) -> str:
+    """The file with another unit of indentation, but for texts of several lines."""
+    inner = in_texts(text)
     lines = text.splitlines(True)
     for i, line in enumerate(lines, 1):
         depth = (len(line) - len(line.lstrip(" "))) // 4
@@ -122,7 +128,17 @@ def blanks(tree: Tree, pick: Pick) -> Tree:
 
 @edit("no blank lines in functions", is_layout=True)
 def dense(tree: Tree, pick: Pick) -> Tree:
-    return everywhere(tree, lambda text: re.sub(r"\n\n+(?= )", "\n", text))
+    return everywhere(tree, without_blank_lines)
+
+
+def without_blank_lines(text: str) -> str:
+    lines, inner = text.splitlines(True), in_texts(text)
+    following = [*lines[1:], ""]
+    return "".join(
+        line
+        for i, line in enumerate(lines, 1)
+        if line.strip() or i in inner or not following[i - 1].startswith(" ")
+    )
 
 
 @edit("blank lines between all statements of main", is_layout=True)

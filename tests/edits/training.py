@@ -138,8 +138,9 @@ def more_saved(tree: Tree, pick: Pick) -> Tree:
 def best(tree: Tree, pick: Pick) -> Tree:
     code, node = statement(tree, "progress()")
     loop = next(n for n in ast.walk(code.tree) if isinstance(n, ast.While))
-    text = 'if scores and scores["val_loss"] < best:\n    best = scores["val_loss"]\n    log.say("best")'
-    changes = [code.before(loop, 'best = float("inf")'), code.behind(node, text)]
+    text = 'if scores and scores["val_loss"] < best:\n    best = scores["val_loss"]\n'
+    kept = code.behind(node, f"{text}    log.say('best')")
+    changes = [code.before(loop, 'best = float("inf")'), kept]
     return tree | {"train.py": code.changed(*changes)}
 
 
