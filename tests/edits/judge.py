@@ -300,9 +300,11 @@ def difference(case: Case, result: Tree) -> str:
 def is_rightful(case: Case) -> bool:
     """Whether a refusal is due: owner and template both changed a statement, or a file.
 
-    Only where the owner changed something of the template's; what he added, renamed or laid out
-    anew never conflicts.
+    Only where the owner changed something of the template's. What he added, renamed or laid out
+    anew does not conflict, but where he uses a variable that the change takes away.
     """
+    if any(_uses_what_goes(case, path) for path in case.base.keys() & case.new.keys()):
+        return True
     if not any(kind.changes for kind in case.kinds):
         return False
     for path in case.base.keys() | case.new.keys():
@@ -315,6 +317,22 @@ def is_rightful(case: Case) -> bool:
         if (keys[0] - keys[1]) & (keys[0] - keys[2]):
             return True
     return False
+
+
+def _uses_what_goes(case: Case, path: str) -> bool:
+    """Whether a statement of the owner's own reads a variable that the new template has not."""
+    if not path.endswith(".py") or path not in case.mine or case.base[path] == case.new[path]:
+        return False
+    known = _all_keys(case.base[path])
+    names = tuple(case.renamed.items())
+    own = [
+        node
+        for node in ast.walk(_named_back(case.mine[path], names))
+        if isinstance(node, (ast.Assign, ast.Expr, ast.AugAssign)) and meaning(node) not in known
+    ]
+    read = set[str]().union(*(names_in(node)[1] for node in own))
+    bound = [names_in(ast.parse(tree[path]))[0] for tree in (case.base, case.new)]
+    return bool(read & (bound[0] - bound[1]))
 
 
 @lru_cache(maxsize=300)
