@@ -323,16 +323,17 @@ def _uses_what_goes(case: Case, path: str) -> bool:
     """Whether a statement of the owner's own reads a variable that the new template has not."""
     if not path.endswith(".py") or path not in case.mine or case.base[path] == case.new[path]:
         return False
-    known = _all_keys(case.base[path])
-    names = tuple(case.renamed.items())
-    own = [
-        node
-        for node in ast.walk(_named_back(case.mine[path], names))
-        if isinstance(node, (ast.Assign, ast.Expr, ast.AugAssign)) and meaning(node) not in known
-    ]
-    read = set[str]().union(*(names_in(node)[1] for node in own))
+    here = _simple(_named_back(case.mine[path], tuple(case.renamed.items())))
+    known = Counter(meaning(node) for node in _simple(ast.parse(case.base[path])))
+    counts = Counter(map(meaning, here)) - known
+    read = {name for node in here if counts[meaning(node)] > 0 for name in names_in(node)[1]}
     bound = [names_in(ast.parse(tree[path]))[0] for tree in (case.base, case.new)]
     return bool(read & (bound[0] - bound[1]))
+
+
+def _simple(tree: ast.AST) -> list[ast.stmt]:
+    kinds = (ast.Assign, ast.Expr, ast.AugAssign)
+    return [node for node in ast.walk(tree) if isinstance(node, kinds)]
 
 
 @lru_cache(maxsize=300)
