@@ -13,9 +13,12 @@ export OMP_NUM_THREADS ?= 1
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
 	touch $@
 
-demo: .venv/.ready
+# Made anew only where the templates are newer; else the training goes on where it was.
+demo/train.py: .venv/.ready $(shell find templates -type f -not -name '*.pyc')
 	rm -rf demo
 	$(BIN)/litgen new demo -y
+
+demo: demo/train.py
 	OMP_NUM_THREADS=$$(nproc) $(BIN)/python tests/demo.py demo $(STEPS)
 
 test: lint

@@ -14,11 +14,12 @@ EXPECTED = 0.98  # of the validation images
 
 def main(folder: str, steps: str = "") -> int:
     start = time.monotonic()
-    options = ["--steps", steps] if steps else []
+    name = f"{steps}-steps" if steps else "demo"
+    options = ["--name", name, *(["--steps", steps] if steps else [])]
     trained = subprocess.run([sys.executable, "train.py", *options], cwd=folder)
     if trained.returncode:
         return trained.returncode
-    metrics = next(Path(folder, "runs").glob("*/metrics.jsonl"))
+    metrics = Path(folder, "runs", name, "metrics.jsonl")
     accuracy = json.loads(metrics.read_text().splitlines()[-1])["val_accuracy"]
     seconds = time.monotonic() - start
     print(f"demo: {accuracy:.1%} of the validation images right after {seconds:.0f} s", end="")

@@ -68,9 +68,10 @@ OWN = {
 @pytest.mark.parametrize(("mine", "expected"), OWN.values(), ids=OWN)
 def test_what_the_owner_wrote_is_counted(mine: str, expected: Edits) -> None:
     after = mine + "new = 1\n"
-    assert edits({"a.py": BASE}, {"a.py": mine}, {"a.py": after}) == expected
+    assert edits({"a.py": BASE}, {"a.py": mine}, {"a.py": after}, ["a.py"]) == expected
 
 
 def test_what_does_not_stay_is_not_counted() -> None:
     mine = BASE + "print(x)  # mine\n"
-    assert edits({"a.py": BASE}, {"a.py": mine}, {"a.py": BASE + "new = 1\n"}) == Edits()
+    after = {"a.py": BASE + "new = 1\n"}
+    assert edits({"a.py": BASE}, {"a.py": mine}, after, ["a.py"]) == Edits()

@@ -141,7 +141,7 @@ TRAINED = {
         [
             "print what was set",
             "a function of one's own, called in the loop",
-            "black at 60 columns",
+            "black at 88 columns",
         ],
         "strategy",
         "fsdp",

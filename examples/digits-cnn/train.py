@@ -24,7 +24,7 @@ from runtime.log import Log, open_run
 from runtime.optim import clip_and_step, decay_groups, set_lr
 from runtime.rng import seed_all
 from runtime.schedule import cosine
-from runtime.stop import Stop
+from runtime.stop import Stop, leave_on_signal
 from runtime.tensors import save_weights
 
 
@@ -52,6 +52,7 @@ def evaluate(
 
 
 def main(config: Config) -> int:
+    leave_on_signal()  # at once, while there is no step to save
     device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     folder = open_run(config)
     train_set, val_set = load_data(config)
@@ -71,7 +72,7 @@ def main(config: Config) -> int:
     per_step = sampler.step_size
     log = Log(folder, config.steps, step, per_step=per_step, unit="img")
     log.start(config, model, device.type)
-    stop = Stop()
+    stop = Stop()  # from here on after a step, which is saved
 
     model.train()
     while step < config.steps:

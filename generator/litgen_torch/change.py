@@ -5,10 +5,12 @@ Change, so a dry run is the same work without the last step.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from litgen_torch.answers import Answers
+from litgen_torch.codemods.follow import Taken, take
+from litgen_torch.codemods.run import due
 from litgen_torch.compare import Edits, FileChange, changed, edits, file_change, hunks, unified
 from litgen_torch.merge.outcome import Merge, Refusal
 from litgen_torch.merge.trees import Places, merge
@@ -55,6 +57,7 @@ class Change:
     merge: Merge
     rules: Rules
     attempt: Tree  # the merged files; with markers where it does not fit, to be looked at
+    taken: Taken = Taken()  # the steps from the version that wrote it, before the merge
 
     @cached_property
     def files(self) -> list[FileChange]:
@@ -67,10 +70,17 @@ class Change:
     def refusals(self) -> tuple[Refusal, ...]:
         return self.merge.refusals
 
+    @property
+    def alters_losses(self) -> bool:
+        """Whether training computes others with it, on purpose."""
+        altering = any(step.changes_results for step in self.taken.steps)
+        return self.wanted.alters_losses or altering
+
     @cached_property
     def edits(self) -> Edits:
         """The owner's own work in these files, as far as it stays."""
-        return edits(self.project.base, self.mine, self.merge.tree)
+        base, mine = self.project.base | self.taken.base, self.mine | self.taken.mine
+        return edits(base, mine, self.merge.tree, [file.path for file in self.files])
 
     @cached_property
     def diff(self) -> str:
@@ -138,36 +148,46 @@ def plan_change(project: Project, mine: Tree, wanted: Wanted, *, rules: Rules = 
     """Carry the difference between what litgen last wrote and what is wanted into the owner's code.
 
     `mine` holds the files that litgen wrote, as they are now, those in whose place it would write
-    new ones, and the owner's other code, to which he may have moved something.
+    new ones, and the owner's other code, to which he may have moved something, and which the steps
+    rewrite that are due since the version that wrote the project. Nothing is merged while the
+    owner has to do something himself before such a step.
     """
+    steps = () if wanted.template else due(project.version, wanted.version)
+    taken = take(steps, project.base, mine, rules.accept)
+    if taken.doubts:
+        return Change(project, wanted, mine, Merge(mine, taken.doubts), rules, mine, taken)
 
     def merged(markers: bool) -> Merge:
         return merge(
-            project.base,
-            mine,
+            project.base | taken.base,
+            mine | taken.mine,
             wanted.files,
             leave=rules.leave,
-            accept=rules.accept,
+            accept=taken.as_it_is(rules.accept, mine),
             markers=markers,
         )
 
     found = merged(rules.markers)
     attempt = merged(markers=True) if found.refusals and not rules.markers else found
-    return Change(project, wanted, mine, found, rules, attempt.tree)
+    refusals = tuple(taken.as_it_was(refusal, mine) for refusal in found.refusals)
+    found = replace(found, refusals=refusals)
+    return Change(project, wanted, mine, found, rules, attempt.tree, taken)
 
 
-def accepted(wished: Collection[tuple[str, int]], refusals: Collection[Refusal]) -> Places:
-    """The refused places that are meant by what was given to `--accept`.
+def accepted(
+    wished: Collection[tuple[str, int]], refusals: Collection[Refusal]
+) -> dict[tuple[str, int], tuple[str, int]]:
+    """The refused places that are meant by what was given to `--accept`, each by that.
 
     Who first writes by hand what a refusal asks for moves the lines below. So what names no refused
     line exactly is taken, in order, for one of its file that is near.
     """
     left = sorted({(refusal.path, refusal.line) for refusal in refusals})
-    found = set(wished) & set(left)
+    found = {place: place for place in left if place in wished}
     left = [place for place in left if place not in found]
-    for path, line in sorted(set(wished) - found):
+    for path, line in sorted(set(wished) - found.keys()):
         near = [place for place in left if place[0] == path and abs(place[1] - line) <= NEAR]
         if near:
-            found.add(near[0])
+            found[path, line] = near[0]
             left.remove(near[0])
-    return frozenset(found)
+    return found

@@ -21,6 +21,7 @@ GROUPS = {
         "add": "Add a choice, or put it in the place of another.",
         "remove": "Remove a choice.",
         "set": "Make a choice the only one of its kind.",
+        "upgrade": "Follow the templates of the installed litgen.",
         "undo": "Take the last change back.",
         "eject": "Make litgen forget the project.",
     },

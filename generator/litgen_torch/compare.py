@@ -68,11 +68,11 @@ def hunks(before: str, after: str) -> int:
     return sum(tag != "equal" for tag, *_ in blocks.get_opcodes())
 
 
-def edits(base: Tree, mine: Tree, after: Tree) -> Edits:
-    """The owner's own statements and comments in files that change, as far as they stay."""
+def edits(base: Tree, mine: Tree, after: Tree, paths: Iterable[str]) -> Edits:
+    """The owner's own statements and comments in these files, as far as they stay."""
     statements = comments = 0
     layout = False
-    for path in changed(mine, after):
+    for path in paths:
         texts = [tree.get(path) for tree in (base, mine, after)]
         if path.endswith(".py") and texts[0] != texts[1] and None not in texts:
             try:

@@ -36,7 +36,7 @@ from litgen_torch.record import (
     sums_text,
 )
 from litgen_torch.render import Tree, render
-from litgen_torch.versions import installed
+from litgen_torch.versions import installed, is_newer
 
 RECORD = ".litgen/project.toml"
 SUMS, FOR_GIT = ".litgen/base.sha256", ".litgen/.gitattributes"
@@ -190,7 +190,16 @@ def _read(folder: Path, path: str) -> str | None:
 def _answers(record: Record, template: Origin | None) -> Answers:
     if template:  # its own questions, which are asked when it is at hand
         return answers_from_record(record.answers)
-    return complete(questions(), read_answers(questions(), record.answers))
+    try:  # to questions that are new since then, the defaults
+        return complete(questions(), read_answers(questions(), record.answers))
+    except LitgenError as error:
+        if not is_newer(installed(), record.version):
+            raise
+        raise LitgenError(
+            f"litgen {installed()} has not all of a project of {record.version}: {error.message}",
+            f"pip install 'litgen-torch=={record.version}', change that ({error.hint}), "
+            "then upgrade",
+        ) from error
 
 
 @dataclass(frozen=True)

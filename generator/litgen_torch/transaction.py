@@ -74,10 +74,7 @@ def undo(folder: Path, *, force: bool = False) -> str:
         now = {path: None if data is None else digest(data) for path, data in found.items()}
         edited = [step.path for step in last.steps if now[step.path] != step.new]
         if edited and not force:
-            raise LitgenError(
-                f"changed since {last.title!r}: {', '.join(edited)}",
-                "litgen undo --force, and once more if you want this back",
-            )
+            raise _not_as_left(last, edited)
         wanted = {step.path: step.old for step in last.steps if now[step.path] != step.before}
         if wanted:
             journal = Journal(f"undo {last.title}", int(record.stem), keep=bool(edited))
@@ -85,6 +82,19 @@ def undo(folder: Path, *, force: bool = False) -> str:
         else:
             record.unlink()
         return last.title
+
+
+def _not_as_left(last: Journal, edited: list[str]) -> LitgenError:
+    if any(path.startswith(".litgen/") for path in edited):  # which no owner edits
+        return LitgenError(
+            f"the project is not as {last.title!r} left it: .litgen/ is another, as on another git "
+            "branch or after a merge",
+            "git switch to the branch that has it; litgen remove works on any",
+        )
+    return LitgenError(
+        f"changed since {last.title!r}: {', '.join(edited)}",
+        "litgen undo --force, and once more if you want this back",
+    )
 
 
 @contextlib.contextmanager

@@ -76,7 +76,7 @@ def verify(change: Change, steps: int) -> Losses:
             )
         losses.append(tuple(found))
     seed = given.get("seed", _defaults(change.mine.get("config.py", "")).get("seed"))
-    return Losses(seed, losses[0], losses[1], change.wanted.alters_losses)
+    return Losses(seed, losses[0], losses[1], change.alters_losses)
 
 
 def _copy(folder: Path, scratch: Path, tree: Tree, *, known: Tree) -> Path:

@@ -5,17 +5,20 @@ files do, as two insertions at one place must, git says so and the owner resolve
 """
 
 import itertools
+import json
 import subprocess
 from pathlib import Path
 
 import pytest
+from projects import Run
+from test_add import edit, state
 
 from litgen_torch.answers import Answers, complete, with_choice
 from litgen_torch.catalog import questions
 from litgen_torch.change import plan_change, wanted
 from litgen_torch.commands.editing import owners_files
 from litgen_torch.errors import LitgenError
-from litgen_torch.project import from_templates, read_project, with_record
+from litgen_torch.project import RECORD, from_templates, read_project, with_record
 from litgen_torch.solve import Pair
 from litgen_torch.versions import installed
 
@@ -135,3 +138,86 @@ def test_any_two_choices_of_two_branches_are_there_after_a_merge(
     tmp_path: Path, start: Answers, one: Pair, other: Pair
 ) -> None:
     assert_law(tmp_path, start, one, other)
+
+
+@pytest.fixture
+def folder(litgen: Run, tmp_path: Path) -> Path:
+    """An edited project on a branch `start`, with a Python that answers `doctor` at once."""
+    assert litgen("new", "proj", "-y").returncode == 0
+    folder = tmp_path / "proj"
+    python = folder / ".venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\necho \'{"python": "3", "missing": [], "torch_error": "x"}\'\n')
+    python.chmod(0o755)
+    mine = "    print('mine')  # my note\n    model.train()\n"
+    edit(folder / "train.py", "    model.train()\n", mine)
+    git(folder, "init", "-q")
+    commit_all(folder, "start")
+    return folder
+
+
+def branch(litgen: Run, folder: Path, *words: str) -> None:
+    """A branch with the name of the last word, on which litgen has done this."""
+    git(folder, "checkout", "-q", "start")
+    done = litgen(*words, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    commit_all(folder, words[-1])
+
+
+def told_of_record(litgen: Run, folder: Path) -> dict[str, str]:
+    told = json.loads(litgen("doctor", "--json", cwd=folder).stdout)
+    return {check["name"]: check for check in told["checks"]}["record"]
+
+
+def test_an_edited_project_goes_on_after_a_merge(litgen: Run, folder: Path) -> None:
+    branch(litgen, folder, "add", "feature", "ema")
+    branch(litgen, folder, "add", "feature", "compile")
+    assert not merge(folder, "ema", "compile")
+    assert told_of_record(litgen, folder)["state"] != "bad"
+    assert litgen("status", cwd=folder).returncode == 0
+    assert read_project(folder).answers == START | {"feature": ("compile", "ema")}
+    for words in (["remove", "ema"], ["remove", "compile"]):
+        done = litgen(*words, "--force", cwd=folder)
+        assert done.returncode == 0, done.stderr
+    assert told_of_record(litgen, folder)["state"] == "ok"
+    left = {path.name: path.read_text() for path in folder.glob("*.*") if path.is_file()}
+    git(folder, "checkout", "-qf", "start")
+    assert left == {path.name: path.read_text() for path in folder.glob("*.*") if path.is_file()}
+
+
+def test_two_answers_to_one_question_are_left_to_the_owner(litgen: Run, folder: Path) -> None:
+    branch(litgen, folder, "add", "precision", "bf16")
+    branch(litgen, folder, "add", "precision", "fp16")
+    conflicts = merge(folder, "bf16", "fp16")
+    assert [path for path in conflicts if path.startswith(".litgen/")] == [RECORD]
+    record, ours = folder / RECORD, 'precision = "bf16"\n'
+    text = record.read_text()
+    line = text[: text.index("<<<<<<<")].count("\n") + 1
+    found = told_of_record(litgen, folder)
+    assert found["state"] == "bad" and f"{RECORD}:{line}:" in found["words"]
+    begin, end = text.index("<<<<<<<"), text.index(">>>>>>>")
+    assert f'{ours}=======\nprecision = "fp16"\n' in text[begin:end]
+    record.write_text(text[:begin] + ours + text[end:].partition("\n")[2])
+    for path in {*conflicts} - {RECORD}:
+        git(folder, "checkout", "--ours", path)
+    git(folder, "add", "-A")
+    git(folder, "commit", "-qm", "resolved")
+    assert told_of_record(litgen, folder)["state"] != "bad"
+    assert read_project(folder).answers["precision"] == "bf16"
+    assert read_project(folder).base == from_templates("proj", START | {"precision": "bf16"})
+    assert litgen("add", "ema", cwd=folder).returncode == 0
+
+
+def test_undo_takes_back_nothing_of_another_branch(litgen: Run, folder: Path) -> None:
+    branch(litgen, folder, "add", "feature", "ema")
+    branch(litgen, folder, "add", "feature", "compile")
+    assert not merge(folder, "ema", "compile")
+    for here in ("ema", "start"):
+        git(folder, "checkout", "-q", here)
+        before = state(folder)
+        done = litgen("undo", cwd=folder)
+        assert done.returncode == 1 and "another git branch" in done.stderr
+        assert state(folder) == before
+    git(folder, "checkout", "-q", "compile")
+    assert litgen("undo", cwd=folder).returncode == 0
+    assert git(folder, "diff", "start") == ""

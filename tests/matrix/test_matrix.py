@@ -5,6 +5,7 @@ Real processes, as a user starts them; `make matrix` runs it. The quick tests ta
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -60,6 +61,31 @@ def metrics(project: Path, name: str) -> list[dict[str, float]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
+def wait_for_a_step(process: subprocess.Popen[bytes], log: Path, step: int) -> None:
+    """Wait until the step is in the log, or a later one, and then for any part of a step more."""
+    while not log.exists() or not any(
+        json.loads(line)["step"] >= step for line in log.read_text().splitlines(True)[:-1]
+    ):
+        assert process.poll() is None, "it ended before it could be killed"
+        time.sleep(0.005)
+    time.sleep(random.random() / 20)
+
+
+def parent(pid: int) -> int:
+    """The process that started this one; 0 if it is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+def descendants(pid: int) -> list[int]:
+    """All that a process started, and they did: torchrun's workers have sessions of their own."""
+    everyone = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+    children = [other for other in everyone if parent(other) == pid]
+    return children + [below for child in children for below in descendants(child)]
+
+
 def settings(project: Path, task: str) -> list[str]:
     if "gpt" not in task:
         return []
@@ -76,12 +102,14 @@ def test_it_trains_and_resumes_to_the_bit(
     processes = 1 if strategy == "single" else 2
     assert start(project, *small, "--name=whole", processes=processes).wait(240) == 0
 
-    killed = start(project, *small, "--name=killed", processes=processes)
-    while not list((project / "runs/killed/checkpoints").glob("step-*")):
-        assert killed.poll() is None
-        time.sleep(0.01)
-    os.killpg(killed.pid, signal.SIGKILL)  # torchrun and all that it started
-    killed.wait()
+    for victim in ("one that trains", "all"):
+        killed = start(project, *small, "--name=killed", processes=processes)
+        wait_for_a_step(killed, project / "runs/killed/metrics.jsonl", random.randint(1, 8))
+        tree = [killed.pid, *descendants(killed.pid)]
+        trainers = [pid for pid in tree if parent(pid) == killed.pid] if processes > 1 else tree[:1]
+        for pid in [random.choice(trainers)] if victim == "one that trains" else tree:
+            os.kill(pid, signal.SIGKILL)
+        assert killed.wait(120) != 0
     assert start(project, *small, "--name=killed", processes=processes).wait(240) == 0
 
     whole = metrics(project, "whole")

@@ -76,6 +76,27 @@ def test_a_skipped_step_halves_the_scale():
     assert {float(state["step"]) for state in optimizer.state.values()} == {2.0}
 
 
+def first_scaled_step(samples):
+    """The norm of a step over two samples whose scaled gradients nearly fill fp16's range."""
+    world = dist.init(timeout_s=20)
+    torch.manual_seed(0)
+    model = nn.parallel.DistributedDataParallel(nn.Linear(2, 1, bias=False))
+    optimizer = torch.optim.AdamW(model.parameters())
+    scaler = torch.amp.GradScaler("cpu", init_scale=2**16 / world.size)
+    with torch.autocast("cpu", dtype=torch.float16):
+        out = model(torch.eye(2)[world.rank :: world.size])
+    scaler.scale(1.8 * out.float().sum() * world.size / samples).backward()
+    scaler.unscale_(optimizer)
+    norm = clip_and_step(optimizer, model.parameters(), 1.0)
+    dist.close()
+    return norm
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_the_first_scale_overflows_on_many_processes_no_sooner_than_on_one(size):
+    assert forked(size, first_scaled_step, 2) == pytest.approx([0.9 * math.sqrt(2)] * size, 1e-3)
+
+
 def poisoned_on_one_process(strategy, scaled):
     """One NaN on rank 1 only: the weights before and after, the norm and the scale."""
     world = dist.init(timeout_s=20)

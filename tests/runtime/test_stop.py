@@ -5,10 +5,13 @@ import signal
 import threading
 
 import pytest
+import torch
 from forked import forked
+from training import Net, train
 
 from runtime import dist
-from runtime.stop import Stop
+from runtime.checkpoint import Checkpoints
+from runtime.stop import Stop, leave_on_signal
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +33,33 @@ def test_a_signal_asks_for_a_stop_and_sets_the_exit_code(number, capsys):
     assert stop.requested()
     assert stop.exit_code == 128 + number
     assert "stopping after this step" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+def test_before_there_is_a_step_to_save_a_signal_ends_the_process_quietly(number, capfd):
+    leave_on_signal()
+    with pytest.raises(SystemExit) as ended:
+        os.kill(os.getpid(), number)
+    assert ended.value.code == 128 + number
+    assert capfd.readouterr() == ("", "")
+    stop = Stop()
+    os.kill(os.getpid(), number)
+    assert stop.requested()
+
+
+def test_a_signal_while_a_checkpoint_is_read_is_no_damage(tmp_path, monkeypatch):
+    train(tmp_path, "single", 1, save_at=[1])
+    leave_on_signal()
+    read = torch.distributed.checkpoint.FileSystemReader.read_data
+
+    def interrupted(*given):
+        os.kill(os.getpid(), signal.SIGINT)
+        return read(*given)
+
+    monkeypatch.setattr(torch.distributed.checkpoint.FileSystemReader, "read_data", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        Checkpoints(tmp_path).load(tmp_path / "step-00000001", Net())
+    assert ended.value.code == 130
 
 
 def test_a_second_ctrl_c_ends_at_once():

@@ -3,9 +3,31 @@
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from types import FrameType
 
 from runtime.world import World
+
+SIGNALS = ("SIGINT", "SIGTERM", "SIGUSR1")  # Ctrl-C, schedulers, SLURM's warning
+
+
+def leave_on_signal() -> None:
+    """Until there is a `Stop`, end the process on a signal: no traceback, exit code 128 + signal.
+
+    As an exception, so that what was begun is cleared away.
+    """
+    _listen(_leave)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    sys.exit(128 + number)
+
+
+def _listen(handler: Callable[[int, FrameType | None], None]) -> None:
+    if threading.current_thread() is threading.main_thread():  # others may not set handlers
+        for name in SIGNALS:
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), handler)
 
 
 class Stop:
@@ -18,10 +40,7 @@ class Stop:
     def __init__(self, world: World | None = None) -> None:
         self._world = world or World()
         self._received = self._agreed = 0
-        if threading.current_thread() is threading.main_thread():  # others may not set handlers
-            for name in ("SIGINT", "SIGTERM", "SIGUSR1"):
-                if hasattr(signal, name):
-                    signal.signal(getattr(signal, name), self._remember)
+        _listen(self._remember)
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT:

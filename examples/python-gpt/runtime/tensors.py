@@ -157,6 +157,9 @@ def _plain_errors() -> Iterator[None]:
             yield
         except CheckpointException as error:
             causes = [cause for cause, _ in error.failures.values()]
+            for cause in causes:  # DCP catches what a signal raises as well
+                if isinstance(cause, (SystemExit, KeyboardInterrupt)):
+                    raise cause from None
             # torch's zip writer, closing after a failed write, hides why the write failed.
             causes += [cause.__context__ for cause in causes if cause.__context__]
             raise OSError(next((c for c in causes if isinstance(c, OSError)), causes[0])) from error

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from litgen_torch.codemods import lg001_cosine, lg002_strict
+from litgen_torch.codemods import lg001_cosine, lg002_strict, lg003_first_process
 from litgen_torch.codemods.lines import line_in
 from litgen_torch.codemods.others import Others
 from litgen_torch.codemods.source import LINE_END, Source, applied
@@ -12,7 +12,8 @@ from litgen_torch.codemods.step import Doubt, Step
 from litgen_torch.merge.outcome import Refusal
 from litgen_torch.versions import is_newer
 
-STEPS = (lg001_cosine.STEP, lg002_strict.STEP)  # in the order in which they are taken
+# In the order in which they are taken.
+STEPS = (lg001_cosine.STEP, lg002_strict.STEP, lg003_first_process.STEP)
 
 Places = Collection[tuple[str, int]]
 
@@ -66,8 +67,9 @@ def rewrite(
         for path in concerned:
             if step.codemod.concerns(now[path]):
                 text, uses, refusals = _edited(step, Others(now, path, holding))
-                done.files |= {path: text} if text != now[path] else {}
-                done.uses.setdefault(step.id, Counter())[path] += uses
+                edited = {path: text} if text != now[path] else {}
+                done.files |= edited
+                done.uses.setdefault(step.id, Counter()).update(dict.fromkeys(edited, uses))
                 done.refusals += [
                     replace(refusal, line=line_in(now[path], files[path], refusal.line))
                     for refusal in refusals

@@ -53,8 +53,9 @@ class Followed:
     title: str
     old: str
     new: str
-    changes_results: bool
-    calls: dict[str, int]  # the owner's own, by path
+    changes_results: str
+    calls: dict[str, int] = field(default_factory=dict)  # the owner's own, by path
+    corrects: str = ""  # the path of what litgen wrote otherwise
 
 
 @dataclass(frozen=True)
@@ -66,4 +67,4 @@ class Step:
     old: str  # the last version with what it changes
     new: str  # the first without
     codemod: Codemod
-    changes_results: bool = False  # whether a run may train to other numbers afterwards
+    changes_results: str = ""  # how a run may train to other numbers afterwards, in words

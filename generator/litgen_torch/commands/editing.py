@@ -63,8 +63,8 @@ def open_project() -> Project:
     return read_project(folder)
 
 
-def open_to_change() -> Project:
-    """The same, if it was written by this litgen and no other change of it waits."""
+def open_settled() -> Project:
+    """The same, if no other change of it waits to be finished."""
     folder = find_and_recover()
     if pending := read_pending(folder):
         verb = pending.command[1]
@@ -72,7 +72,12 @@ def open_to_change() -> Project:
             f"{shlex.join(pending.command)!r} left markers and is not finished",
             f"litgen {verb} --continue, or litgen {verb} --abort",
         )
-    project = open_project()
+    return open_project()
+
+
+def open_to_change() -> Project:
+    """The same, if it was written by this litgen."""
+    project = open_settled()
     if project.version != installed() and not project.template:
         raise LitgenError(
             f"this project was written by litgen {project.version}, and this is {installed()}",
@@ -110,17 +115,22 @@ def plan(
     project: Project, mine: Tree, wish: Wanted, *, options: Options, rules: Rules = REFUSE
 ) -> Change:
     """The change, with what the options say of places where it does not fit."""
-    change = plan_change(project, mine, wish, rules=rules)
-    places = accepted(options.accept, change.refusals)
-    if places or change.refusals and options.markers:
-        rules = replace(rules, accept=places, markers=options.markers)
-        return plan_change(project, mine, wish, rules=rules)
+    change, wished = plan_change(project, mine, wish, rules=rules), set(options.accept)
+    while places := accepted(wished, change.refusals):  # with these, others may come up
+        wished -= places.keys()
+        rules = replace(rules, accept=rules.accept.union(places.values()))
+        change = plan_change(project, mine, wish, rules=rules)
+    if change.refusals and options.markers:
+        return plan_change(project, mine, wish, rules=replace(rules, markers=True))
     return change
 
 
-def settle(change: Change, options: Options, *, command: list[str]) -> None:
-    """Show a change and, unless told otherwise, write it. Exits with 3 where it does not fit."""
-    if change.refusals and not options.markers:
+def settle(change: Change, options: Options, *, command: list[str], ask: bool = False) -> None:
+    """Show a change and, unless told otherwise, write it. Exits with 3 where it does not fit.
+
+    With `ask`, somebody at a terminal is asked before.
+    """
+    if change.taken.doubts or change.refusals and not options.markers:
         _refuse(change, options, command=command)
     if change.is_nothing:
         nothing_to_do("the project is so already", options, command=command)
@@ -133,7 +143,7 @@ def settle(change: Change, options: Options, *, command: list[str]) -> None:
         click.echo(show.summary(change))
         if losses:
             click.echo(show.verified(losses))
-    written = not is_trial and _is_wished(options)
+    written = not is_trial and _is_wished(options, ask)
     if written:
         before, after = begin(change, command) if change.refusals else change.to_commit()
         title, may_run = shlex.join(command), change.wanted.executable
@@ -194,12 +204,12 @@ def _examined(change: Change, options: Options) -> Losses | None:
     return losses
 
 
-def _is_wished(options: Options) -> bool:
-    """With --diff the owner looks first; where nobody is to be asked, only -y writes."""
-    if not options.diff or options.yes:
+def _is_wished(options: Options, ask: bool) -> bool:
+    """With --diff the owner looks first; where nobody is to be asked, only -y writes that."""
+    if options.yes or not (options.diff or ask):
         return True
     if options.as_json or not is_terminal():
-        return False
+        return not options.diff
     return click.confirm("Write it?", default=True)
 
 

@@ -9,7 +9,8 @@ import click
 
 from litgen_torch.change import Change
 from litgen_torch.cli import colour
-from litgen_torch.compare import FileChange, unified
+from litgen_torch.codemods.step import Followed
+from litgen_torch.compare import FileChange, changed, unified
 from litgen_torch.merge.outcome import Refusal
 from litgen_torch.verify import Losses
 
@@ -18,7 +19,7 @@ COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 
 
 def summary(change: Change) -> str:
-    """A line or more for each file that becomes another, and what stays the owner's."""
+    """The steps, if litgen is another, a line or more for each file, and what stays the owner's."""
     files = change.files
     width = max((len(file.path) for file in files), default=0)
     lines = [line for file in files for line in _file(file, width)]
@@ -26,7 +27,62 @@ def summary(change: Change) -> str:
     lines += [f"  {sentence}" for sentence in change.merge.kept]
     lines += [f"  {sentence}" for sentence in change.wanted.notes]
     lines += [] if files else ["  no file of yours changes: only what litgen knows of the project"]
-    return "\n".join(lines + _edits(change))
+    return "\n".join(_steps(change) + lines + _edits(change) + _results(change.taken.steps))
+
+
+def _steps(change: Change) -> list[str]:
+    """From which version to which, and what each step on the way had to do."""
+    old, new = change.project.version, change.wanted.version
+    if old == new or change.project.template:
+        return []
+    rows = [(*_about(step), _met(change, step)) for step in change.taken.steps]
+    written = changed(change.project.base, change.wanted.files)
+    paths = [file.path for file in change.files if file.path in written]
+    if paths:
+        rows.append(("template", f"what litgen {new} writes otherwise", _count(len(paths), "file")))
+    head = f"  {old} → {new}, {_count(len(rows), 'step')}"
+    wide = [max((len(row[column]) for row in rows), default=0) for column in (0, 1)]
+    return [click.style(head, bold=True)] + [
+        f"  {number:2} {kind:{wide[0]}}  {title:{wide[1]}}  {met}"
+        for number, (kind, title, met) in enumerate(rows, 1)
+    ]
+
+
+def _about(step: Followed) -> tuple[str, str]:
+    return f"{step.kind} {step.id}", step.title
+
+
+def _met(change: Change, step: Followed) -> str:
+    """What a step found in the project."""
+    if path := step.corrects:
+        if path not in [file.path for file in change.files]:
+            return f"{path} stays as you have it"
+        untouched = change.mine.get(path) == change.project.base[path]
+        return f"{path} replaced (you had not touched it)" if untouched else f"{path} merged"
+    *first, last = step.calls
+    places = f"{', '.join(first)} and {last}" if first else last
+    calls = sum(step.calls.values())
+    return f"{_count(calls, 'call')} of yours, in {places}" if calls else f"imported in {places}"
+
+
+def due(old: str, new: str, steps: Sequence[Followed]) -> str:
+    """The steps between two versions, whatever they will find in the project."""
+    if old == new:
+        return f"litgen {old} wrote this project, and this is {new}: no step is due"
+    width = max((len(_about(step)[0]) for step in steps), default=0)
+    lines = [f"{old} → {new}"]
+    for kind, title in map(_about, steps):
+        lines.append(f"  {kind:{width}}  {title}")
+    lines += [f"  {'template':{width}}  what litgen {new} writes otherwise"]
+    return "\n".join(
+        [*lines, *_results(steps), "what it comes to in your files: litgen upgrade --dry-run"]
+    )
+
+
+def _results(steps: Iterable[Followed]) -> list[str]:
+    """Whether a run may train to other numbers afterwards."""
+    found = [step for step in steps if step.changes_results]
+    return [f"  Your results may change ({step.id}): {step.changes_results}" for step in found]
 
 
 def _file(file: FileChange, width: int) -> list[str]:
@@ -79,10 +135,15 @@ def conflict(change: Change, command: str) -> str:
     refusals = change.refusals
     verb = "does" if len(refusals) == 1 else "do"
     places = _count(change.places, "edit")
-    head = f"nothing was changed: {len(refusals)} of {places} {verb} not fit"
-    lines = [click.style(f"litgen: {head}", fg="red")]
+    head = f"{len(refusals)} of {places} {verb} not fit"
+    if change.taken.doubts:
+        head = f"{_count(len(refusals), 'place')} of yours cannot be followed"
+    lines = [click.style(f"litgen: nothing was changed: {head}", fg="red")]
     for refusal in refusals:
         lines += _refusal(refusal)
+    if change.taken.doubts:
+        again = f"{command}        or leave it so: {command}{_accepts(refusals)}"
+        return "\n".join([*lines, f"  then:    {again}"])
     fitting = change.places - len(refusals)
     others = "other edit fits" if fitting == 1 else f"other {fitting} edits fit"
     rest = f"        the {others}: --diff shows them" if fitting else ""
@@ -94,7 +155,7 @@ def conflict(change: Change, command: str) -> str:
 def _refusal(refusal: Refusal) -> list[str]:
     where = f" in {refusal.where}" if refusal.where else ""
     lines = [f"  {click.style(_place(refusal), bold=True)}{where}: {refusal.reason}"]
-    for title, text in _versions(refusal):
+    for title, text in _versions(refusal)[: 1 if refusal.by_hand else 2]:
         first, *rest = _shortened(text) or ["(nothing)"]
         lines += [f"      {title:11}{first}", *(f"{'':17}{line}" for line in rest)]
     return [*lines, f"  by hand: {_by_hand(refusal)}"]
@@ -142,7 +203,9 @@ def report(change: Change, command: Sequence[str]) -> dict[str, object]:
     """The same for programs."""
     return {
         "command": list(command),
+        "from": change.project.version,
         "version": change.wanted.version,
+        "steps": [asdict(step) for step in change.taken.steps],
         "answers": change.wanted.answers,
         **({"template": asdict(change.wanted.template)} if change.wanted.template else {}),
         "notes": list(change.wanted.notes),

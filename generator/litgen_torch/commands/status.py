@@ -50,7 +50,11 @@ def command(as_json: bool) -> None:
         words = state.state + (", behind" if state.behind else "")
         count = f"  +{state.added} -{state.removed}" if state.state == "edited" else ""
         click.echo(f"  {click.style(f'{words:17}', fg=COLOURS[state.state])} {state.path}{count}")
-    if any(state.behind for state in states):
+    if (
+        any(state.behind for state in states)
+        or project.version != installed()
+        and not project.template
+    ):
         click.echo(f"behind: litgen {installed()} writes them otherwise; to follow: litgen upgrade")
     if waiting:
         click.echo(f"{waiting} waits for --continue or --abort")

@@ -30,6 +30,8 @@ def problems(mine: str, merged: str, new: str) -> list[Problem]:
     except SyntaxError as error:
         return [Problem(f"the result would not be Python: {error.msg}")]
     names = undefined(merged)
+    unset = _attributes(tree, ast.Load) - _attributes(tree, ast.Store)
+    unset &= _attributes(parsed(new or mine), ast.Store) - _attributes(parsed(mine), ast.Load)
     early = used_too_early(tree)
     if names:
         names -= undefined(mine) | undefined(new)
@@ -39,10 +41,18 @@ def problems(mine: str, merged: str, new: str) -> list[Problem]:
         Problem(f"nothing would define {name!r} any more", _line_of(name, mine))
         for name in sorted(names)
     ]
+    found += [Problem(f"nothing would set {name!r} any more") for name in sorted(unset)]
     return found + [
         Problem(f"{name!r} would be used in {where}() before it is set", _line_of(name, mine))
         for where, name in sorted(early)
     ]
+
+
+def _attributes(tree: ast.Module, context: type[ast.expr_context]) -> set[str]:
+    """The attributes of `self` that a file sets, or reads."""
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    own = [n for n in nodes if isinstance(n.value, ast.Name) and n.value.id == "self"]
+    return {f"self.{node.attr}" for node in own if isinstance(node.ctx, context)}
 
 
 def undefined(text: str) -> set[str]:

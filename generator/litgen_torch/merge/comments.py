@@ -15,10 +15,15 @@ from litgen_torch.merge.source import Source, Statement
 
 
 def merge_layout(base: Statement, mine: Statement, new: Statement) -> None:
-    """Carry changed comments and blank lines above and behind a statement into the owner's."""
+    """Carry changed comments and blank lines above and behind a statement into the owner's.
+
+    Blank lines not where it became the first of its block, or is that no more.
+    """
     before, here, there = (above(statement) for statement in (base, mine, new))
     lines = _merge_lines(before, here, there)
-    if _words(lines) != _words(here):
+    texts = [[text for text in _words(some) if text] for some in (lines, here)]
+    is_like = texts[0] == texts[1] and _is_first(base) is not _is_first(new)
+    if _words(lines) != _words(here) and not is_like:
         set_above(mine, lines)
     if _behind(base) != _behind(new) and _behind(mine) == _behind(base):
         _set_behind(mine, new)
@@ -99,6 +104,19 @@ def set_above(statement: Statement, lines: list[Any]) -> None:
     if statement.blocks:
         statement.blocks[0].node = statement.node
     statement.changed = True
+
+
+def begin_file(first: Statement) -> None:
+    """Drop the blank lines above a statement that is the first of its file now."""
+    lines = above(first)
+    while lines and not lines[0].comment:
+        del lines[0]
+    if len(lines) < len(above(first)):
+        set_above(first, lines)
+
+
+def _is_first(statement: Statement) -> bool:
+    return statement.block.statements[0] is statement
 
 
 def _take(counts: Counter[str], text: str) -> bool:

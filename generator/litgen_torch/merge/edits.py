@@ -10,6 +10,7 @@ import libcst as cst
 from litgen_torch.merge.align import Mates, align
 from litgen_torch.merge.comments import (
     above,
+    begin_file,
     inner_comments,
     keep_comments,
     keep_comments_at_end,
@@ -18,9 +19,10 @@ from litgen_torch.merge.comments import (
 from litgen_torch.merge.expressions import Conflict, merge_assignments, merge_nodes
 from litgen_torch.merge.likeness import defined
 from litgen_torch.merge.outcome import Refusal
-from litgen_torch.merge.places import depth_of, nearest, where
-from litgen_torch.merge.source import Block, Source, Statement, parse, render_statement
+from litgen_torch.merge.places import Place, depth_of, nearest, where
+from litgen_torch.merge.source import Block, Source, Statement, parse
 from litgen_torch.merge.text import merge_text
+from litgen_torch.merge.written import render_statement
 
 CHANGED = "you changed a statement that this edit must replace"
 DELETED = "you deleted a statement that this edit must change"
@@ -66,7 +68,10 @@ class Edits:
             node = self.adapt(new.node, depth_of(mine.owner.block))
         if hasattr(node, "leading_lines"):
             node = node.with_changes(leading_lines=mine.node.leading_lines)
-        mine.node = node.with_changes(body=mine.node.body)
+        if any(line.comment for line in getattr(mine.node, "lines_after_decorators", ())):
+            node = node.with_changes(lines_after_decorators=mine.node.lines_after_decorators)
+        inside = "cases" if isinstance(node, cst.Match) else "body"
+        mine.node = node.with_changes(**{inside: getattr(mine.node, inside)})
         mine.changed = True
         if mine is mine.owner.blocks[0]:
             mine.owner.node = mine.node
@@ -135,6 +140,8 @@ class Edits:
             keep_comments_at_end(mine, base)
         del block.statements[i]
         block.adopt()
+        if follower and i == 0 and block.owner is None and not block.node.header:
+            begin_file(follower)
 
     def copied(self, new: Statement, block: Block) -> Statement:
         """The template's statement, laid out as the owner lays out his."""
@@ -150,10 +157,16 @@ class Edits:
         put.changed = True
         return put
 
-    def is_there(self, new: list[Statement], block: Block) -> bool:
-        """Whether the owner's version of a block has these statements: written by hand, say."""
-        free = {s.key for s in self._own(block)} if new else set()
-        return bool(new) and all(statement.key in free for statement in new)
+    def is_there(self, new: list[Statement], block: Block, place: Place | None = None) -> bool:
+        """Whether the owner's version of a block has these statements: written by hand, say.
+
+        His version is also the block in which the place is that they would be put at.
+        """
+        if not new:
+            return False
+        own = self._own(self.to_mine.blocks.get(block, self.mine.root))
+        free = {s.key for s in own + (self._own(place[0]) if place else [])}
+        return all(statement.key in free for statement in new)
 
     def taken(self, new: list[Statement], block: Block) -> Statement | None:
         """What the owner defined himself in this block under a name that the template brings."""
@@ -163,9 +176,8 @@ class Edits:
         return next((s for s in own if defined(s) in names), None)
 
     def _own(self, block: Block) -> list[Statement]:
-        """The statements in the owner's version of a block that are his alone."""
-        target = self.to_mine.blocks.get(block, self.mine.root)
-        inside = [s for outer in target.statements for s in outer.walk()]
+        """The statements in a block of his file that are the owner's alone."""
+        inside = [s for outer in block.statements for s in outer.walk()]
         return [s for s in inside if s not in self.to_mine.back]
 
     def hollow(self, gone: list[Statement]) -> Statement | None:
@@ -181,6 +193,20 @@ class Edits:
         """Whether the template only added blocks, such as an `else`, and left the heads alone."""
         heads = [[(b.kind, b.head) for b in statement.blocks] for statement in (base, new)]
         return set(heads[0]) <= set(heads[1]) and all(b in self.to_mine.blocks for b in base.blocks)
+
+    def has_less(self, base: Statement, mine: Statement, new: Statement) -> bool:
+        """Whether the template only dropped blocks that the owner has as they were."""
+        heads = [{(b.kind, b.head) for b in statement.blocks} for statement in (base, new)]
+        gone = [b for b in base.blocks if (b.kind, b.head) not in heads[1]]
+        mates = [self.to_mine.blocks.get(block) for block in base.blocks]
+        as_they_were = [
+            (m := self.to_mine.blocks.get(b)) is not None
+            and m in mine.blocks
+            and [s.key for s in m.statements] == [s.key for s in b.statements]
+            for b in gone
+        ]
+        is_first = base.blocks[0] in gone
+        return heads[1] < heads[0] and all(mates) and all(as_they_were) and not is_first
 
     def is_alike(self, base: Statement, new: Statement) -> bool:
         """Whether both have the same blocks, and the owner has them too, if perhaps others more."""

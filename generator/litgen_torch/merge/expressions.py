@@ -32,6 +32,9 @@ WHOLE = (
 MOVABLE = (cst.Call, cst.BinaryOperation, cst.BooleanOperation, cst.Comparison)
 
 
+HOLE = cst.Name("_")
+
+
 class Conflict(Exception):
     """Both sides changed the same expression."""
 
@@ -76,8 +79,22 @@ def _put_inside(base: Any, mine: Any, new: Any) -> Any:
     if len(here) == 1 and not there:
         return _replace(mine, here[0], new)
     if len(there) == 1 and not here:
-        return _replace(new, there[0], mine)
+        is_done = _at_the_place(mine, new, there[0]) is not None  # he put his into the same
+        return mine if is_done else _replace(new, there[0], mine)
+    if len(bared := _inside(new, base)) == 1:
+        return _at_the_place(mine, base, bared[0])
     return None
+
+
+def _at_the_place(whole: Any, other: Any, part: Any) -> Any:
+    """What one expression has where another has a part, if all around is the same."""
+    around = _plain(other.deep_replace(part, HOLE))
+    found = (node for node in _below(whole) if isinstance(node, cst.BaseExpression))
+    return next((x for x in found if _plain(whole.deep_replace(x, HOLE)) == around), None)
+
+
+def _below(node: Any) -> list[Any]:
+    return [inner for child in node.children for inner in (child, *_below(child))]
 
 
 def _replace(whole: Any, part: Any, put: Any) -> Any:

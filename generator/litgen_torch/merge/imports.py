@@ -6,7 +6,7 @@ from typing import Any
 
 import libcst as cst
 
-from litgen_torch.merge.comments import above, keep_comments, merge_layout, set_above
+from litgen_torch.merge.comments import above, begin_file, keep_comments, merge_layout, set_above
 from litgen_torch.merge.source import Block, Source, Statement, parse
 
 
@@ -187,3 +187,5 @@ def remove_import(item: Import, block: Block, base: list[Statement]) -> None:
         keep_comments(statement, block.statements[i + 1], old)
     block.statements.remove(statement)
     block.adopt()
+    if i == 0 and block.statements and not block.node.header:
+        begin_file(block.statements[0])

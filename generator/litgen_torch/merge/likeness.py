@@ -17,6 +17,8 @@ def likeness(a: Statement, b: Statement) -> float:
         return 0.0
     if a.blocks:
         return _likeness_of_blocks(a, b)
+    if _uses_result(a, b) or _uses_result(b, a):
+        return 0.9
     if _family(a) != _family(b):
         return 0.0
     if a.key.startswith("doc ") and b.key.startswith("doc "):
@@ -24,6 +26,12 @@ def likeness(a: Statement, b: Statement) -> float:
     ratio = _ratio(a.key, b.key)
     known = label(a) == label(b) != "" or _value(a) == _value(b) is not None
     return 0.8 + 0.2 * ratio if known else 0.8 * ratio
+
+
+def _uses_result(a: Statement, b: Statement) -> bool:
+    """Whether b assigns what a only calls."""
+    is_call = isinstance(a.tree, ast.Expr) and isinstance(a.tree.value, ast.Call)
+    return is_call and _value(b) == meaning(a.tree.value)  # type: ignore[attr-defined]
 
 
 def _likeness_of_blocks(a: Statement, b: Statement) -> float:

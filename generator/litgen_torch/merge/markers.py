@@ -4,6 +4,7 @@ import re
 import textwrap
 
 from litgen_torch.merge.source import Source, Statement, parse
+from litgen_torch.merge.written import code_of
 
 BEGIN, END = "__litgen_begin_{}__", "__litgen_end_{}__"
 
@@ -16,7 +17,7 @@ def mark(source: Source, conflicts: list[tuple[Statement, str]]) -> str:
             places.setdefault(statement, []).append(template)
     for i, statement in enumerate(places):
         _surround(statement, i)
-    text = source.code
+    text = code_of(source)
     for i, templates in enumerate(places.values()):
         text = _write(text, i, "\n".join(templates))
     return text

@@ -7,6 +7,7 @@ from functools import lru_cache
 from litgen_torch.merge.imports import imports_of, remove_import
 from litgen_torch.merge.meaning import parsed
 from litgen_torch.merge.source import Source, Statement, parse
+from litgen_torch.merge.written import code_of
 from litgen_torch.render import Tree
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
@@ -63,7 +64,7 @@ def without_import(text: str, place: str, names: list[str]) -> str:
         for item in imports_of(statement):
             if item.module == module and item.name in names and item.binds not in used:
                 remove_import(item, source.root, [])
-    return source.code
+    return code_of(source)
 
 
 def broken_imports(tree: Tree) -> set[tuple[str, str, str]]:
@@ -109,7 +110,7 @@ def _without_unused(source: Source, candidates: set[str]) -> str:
         for item in imports_of(statement):
             if item.binds in candidates - used:
                 remove_import(item, source.root, [])
-    return source.code
+    return code_of(source)
 
 
 def _keep(source: Source, statements: list[Statement]) -> None:

@@ -112,19 +112,24 @@ def rename(module: cst.Module, renames: Renames) -> cst.Module:
 def _renamed(
     before: ast.AST, now: ast.AST, candidates: set[str], *, everywhere: bool
 ) -> dict[str, str]:
-    """Candidates that are gone, where in all equal places one and the same new name stands."""
+    """Candidates that are gone, where in all equal places one and the same new name stands.
+
+    And those that were exchanged for each other.
+    """
     old, fresh = Counter(_names(before)), set(_names(now))
     gone = candidates - fresh - {"_"}
-    if not gone:
+    if not candidates or _names(before) == _names(now):
         return {}
     seen: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for one, other in _matching(before, now):
         for a, b in zip(_names(one), _names(other), strict=True):
             seen[a][b] += 1
-    found = {name: next(iter(seen[name])) for name in gone if len(seen[name]) == 1}
+    clear = {name: next(iter(seen[name])) for name in candidates if len(seen[name]) == 1}
+    found = {name: other for name, other in clear.items() if name in gone}
     known = old.keys() | {"_"}
     times = Counter(found.values())
-    return {
+    swapped = {a: b for a, b in clear.items() if a != b and clear.get(b) == a}
+    return swapped | {
         name: other
         for name, other in found.items()
         if other not in known
@@ -217,7 +222,8 @@ def _bound_in(function: Function) -> set[str]:
 
 def _stored(tree: ast.AST) -> set[str]:
     names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
-    return {node.id for node in names if isinstance(node.ctx, ast.Store)}
+    caught = {n.name for n in ast.walk(tree) if isinstance(n, ast.ExceptHandler) and n.name}
+    return caught | {node.id for node in names if isinstance(node.ctx, ast.Store)}
 
 
 def _imports(tree: ast.Module) -> set[str]:
@@ -263,6 +269,12 @@ class _Renamer(cst.CSTTransformer):
             return updated_node
         asname = None if now == original_node.evaluated_name else cst.AsName(cst.Name(now))
         return updated_node.with_changes(asname=asname)
+
+    def visit_ImportFrom_module(self, node: cst.ImportFrom) -> None:
+        self.path.append("")
+
+    def leave_ImportFrom_module(self, node: cst.ImportFrom) -> None:
+        self.path.pop()
 
     def visit_Attribute_attr(self, node: cst.Attribute) -> None:
         self.path.append("")

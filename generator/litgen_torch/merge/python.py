@@ -18,6 +18,7 @@ from litgen_torch.merge.replay import Replay
 from litgen_torch.merge.source import Source, Statement, parse
 from litgen_torch.merge.style import style_of
 from litgen_torch.merge.text import mark_changes, merge_text, newline
+from litgen_torch.merge.written import code_of
 
 BOM = "\ufeff"  # some editors begin a file with it
 
@@ -81,9 +82,9 @@ def _replayed(base: str, mine: str, new: str, named: Named, task: Task) -> Merge
     clashes = _add_imports(replay, *imports)
     renames, kept = _flat(named.owner), tuple(replay.kept)
     if replay.refusals:
-        text = mark(here, replay.conflicts) if task.markers else here.code
+        text = mark(here, replay.conflicts) if task.markers else code_of(here)
         return Merged(text, tuple(replay.refusals), renames, kept)
-    merged = here.code
+    merged = code_of(here)
     problems = clashes + check.problems(here.text, merged, "" if task.is_part else there.text)
     if not problems:
         problems = check.lost(here.text, before.text, merged, replay.combined)
@@ -124,7 +125,7 @@ def _flat(renames: Renames) -> dict[str, str]:
 
 def _add_imports(replay: Replay, base: list[Statement], new: list[Statement]) -> list[Problem]:
     """Merge the imports, and say which cannot be."""
-    used = check.used_names(replay.mine.code)
+    used = check.used_names(code_of(replay.mine))
     bound = {item.binds for statement in new for item in imports_of(statement)}
     wanted = bound - check.used_names(replay.new.text)
     clashes = merge_imports(base, replay.mine, new, used=used, wanted=wanted)

@@ -63,7 +63,8 @@ class Replay(Edits):
     def _replace(self, gap: Gap, old: list[Statement], new: list[Statement]) -> None:
         """Put the new statements where the old ones, or else the gap, are in the owner's file."""
         mates = [self.to_mine.of.get(statement) for statement in old]
-        if self.is_there(new, gap.block):
+        place = before(mates[0]) if mates and mates[0] else place_of(gap, self.to_mine)
+        if self.is_there(new, gap.block, place):
             new = []
         if old and new and not all(mates):
             self.refuse(DELETED, next(filter(None, mates), None), gap.block, new)
@@ -79,7 +80,6 @@ class Replay(Edits):
             self.refuse(TAKEN, taken, gap.block, new)
             return
         if new:
-            place = before(mates[0]) if mates and mates[0] else place_of(gap, self.to_mine)
             if place is None:
                 self.refuse(GONE, None, gap.block, new)
                 return
@@ -92,6 +92,10 @@ class Replay(Edits):
         """Replay what changed in a statement that stayed."""
         mine = self.to_mine.of.get(base)
         if base.text == new.text:
+            return
+        if mine is None and (released := self.to_mine.unwraps.get(base)) and _is_plain(base, new):
+            self.to_mine.blocks[base.blocks[0]] = released[0].block  # the owner dropped the head
+            self._block(base.blocks[0], new.blocks[0])
             return
         if mine is None:
             if base.key != new.key and not self.is_there([new], base.block):
@@ -113,6 +117,8 @@ class Replay(Edits):
             self.put(base, mine, new)
         elif base.blocks and self.has_more(base, new):
             self._add_blocks(base, mine, new)
+        elif base.blocks and self.has_less(base, mine, new):
+            self._drop_blocks(base, mine, new)
         else:
             self.combine(base, mine, new)
 
@@ -133,6 +139,15 @@ class Replay(Edits):
                 mine.blocks.insert(place, replace(block, owner=mine, changed=True))
                 mine.changed = True
                 place += 1
+
+    def _drop_blocks(self, base: Statement, mine: Statement, new: Statement) -> None:
+        kept = {(block.kind, block.head): block for block in new.blocks}
+        for block in base.blocks:
+            if there := kept.get((block.kind, block.head)):
+                self._block(block, there)
+            else:
+                mine.blocks.remove(self.to_mine.blocks[block])
+                mine.changed = True
 
     def _wrap(self, outer: Statement, old: list[Statement]) -> None:
         """Put the owner's version of some statements into the template's new block."""
@@ -201,7 +216,14 @@ class Replay(Edits):
             put = mine or self.copied(statement, block)
             if put is not follower:
                 place = block.statements.index(follower) if follower else len(block.statements)
+                place = 0 if statement.key.startswith("doc ") else place
                 block.statements.insert(place, put)
                 block.adopt()
             if base:
                 self._statement(base, statement)
+
+
+def _is_plain(base: Statement, new: Statement) -> bool:
+    """Whether both are one block, with the same words before the colon."""
+    heads = [[(block.kind, block.head) for block in each.blocks] for each in (base, new)]
+    return len(heads[0]) == 1 and heads[0] == heads[1]

@@ -6,7 +6,7 @@ LibCST, whose nodes know their every space. Both trees are walked side by side.
 
 import ast
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -97,22 +97,6 @@ class Source:
         for statement in self.root.statements:
             yield from statement.walk()
 
-    @property
-    def code(self) -> str:
-        """The file as it stands now; raises ValueError where LibCST would spoil it.
-
-        What did not change is taken from the text: LibCST is slow, and forgets some spaces.
-        """
-        module: cst.Module = self.root.node
-        if not _has_changed(self.root):
-            return _written(module, self.slices, module.body)
-        body = _render(self.root.statements)
-        stays = {id(node) for node in body}
-        for node in module.body:
-            if id(node) not in stays and module.code_for_node(node) != self.slices[id(node)]:
-                raise ValueError("LibCST does not write it back as it is")
-        return _written(module, self.slices, body)
-
 
 def parse(text: str) -> Source:
     """Read a file; raises SyntaxError, or ValueError where LibCST cannot read it."""
@@ -126,7 +110,7 @@ def parse(text: str) -> Source:
     root.adopt()
     root.changed = False
     slices = _slices(module, root.statements, lines)
-    if _written(module, slices, module.body) != text:
+    if joined(module, slices.values()) != text:
         raise ValueError("LibCST does not write it back as it is")
     return Source(text, root, slices)
 
@@ -141,7 +125,7 @@ def _slices(module: cst.Module, statements: list[Statement], lines: list[str]) -
             next(rest)
     if lines and not module.has_trailing_newline:
         lines = [*lines[:-1], lines[-1] + module.default_newline]
-    ends = [*firsts[1:], len(lines) - len(module.footer)]
+    ends = [*firsts, len(lines) - len(module.footer)][1:]
     return {
         id(node): "".join(lines[first:end])
         for node, first, end in zip(module.body, firsts, ends, strict=True)
@@ -154,8 +138,8 @@ def _first_line(node: Any, tree: ast.stmt) -> int:
     return max(0, first - 1 - len(getattr(node, "leading_lines", ())))
 
 
-def _written(module: cst.Module, slices: dict[int, str], body: Sequence[Any]) -> str:
-    parts = [slices.get(id(node)) or module.code_for_node(node) for node in body]
+def joined(module: cst.Module, parts: Iterable[str]) -> str:
+    """The lines of a file's statements with what stands before and behind them."""
     around = ["".join(map(module.code_for_node, some)) for some in (module.header, module.footer)]
     text = around[0] + "".join(parts) + around[1]
     if module.has_trailing_newline:
@@ -247,60 +231,3 @@ def _blocks(node: Any, tree: Any, lines: list[str]) -> Iterator[Block]:
 def _word(node: Any) -> str:
     name = type(node).__name__.lower()
     return {"functiondef": "def", "classdef": "class", "trystar": "try"}.get(name, name)
-
-
-def render_statement(statement: Statement) -> Any:
-    """The statement's LibCST node as it stands now."""
-    if not statement.changed and not any(map(_has_changed, statement.blocks)):
-        return statement.node
-    if not statement.blocks:
-        return statement.node
-    first, *others = statement.blocks
-    if first.kind == "match":
-        cases = [block.node.with_changes(body=_body(block)) for block in others]
-        return statement.node.with_changes(cases=cases)
-    changes: dict[str, Any] = {"body": _body(first)}
-    after = last = None
-    for block in reversed(others):
-        changed = {"body": _body(block)} | ({"orelse": after} if block.kind == "elif" else {})
-        node = block.node.with_changes(**changed)
-        if block.kind == "finally":
-            last = node
-        elif block.kind != "except":
-            after = node
-    if hasattr(statement.node, "orelse"):
-        changes["orelse"] = after
-    if hasattr(statement.node, "finalbody"):
-        handlers = [b.node.with_changes(body=_body(b)) for b in others if b.kind == "except"]
-        changes |= {"finalbody": last, "handlers": handlers}
-    return statement.node.with_changes(**changes)
-
-
-def _has_changed(block: Block) -> bool:
-    return block.changed or any(
-        statement.changed or any(map(_has_changed, statement.blocks))
-        for statement in block.statements
-    )
-
-
-def _body(block: Block) -> Any:
-    body = block.node.body
-    if not _has_changed(block):
-        return body
-    inside = _render(block.statements) or [cst.SimpleStatementLine([cst.Pass()])]
-    if isinstance(body, cst.IndentedBlock):
-        return body.with_changes(body=inside)
-    return cst.IndentedBlock(inside)
-
-
-def _render(statements: list[Statement]) -> list[Any]:
-    found: list[Any] = []
-    rest = list(statements)
-    while rest:
-        line = rest[0].line
-        if line and line.is_whole(rest):
-            found.append(line.render())
-            del rest[: len(line.statements)]
-            continue
-        found.append(render_statement(rest.pop(0)))
-    return found

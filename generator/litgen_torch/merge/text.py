@@ -101,14 +101,19 @@ def _runs(a: Lines, b: Lines) -> list[Match]:
 
 def _both(before: Lines, yours: Lines, theirs: Lines, path: str) -> Lines | None:
     """What two changes at one place come to, where that is certain."""
+    is_list = path.rpartition("/")[2] in LISTS and not any(
+        text.startswith("!") for text in before + yours + theirs
+    )
+    if before and is_list:
+        kept = [text for text in yours if text not in before or text in theirs]
+        return kept + [text for text in theirs if text not in before + yours]
     if before:
         return _side_by_side(before, yours, theirs) if path.endswith(".md") else None
     if _is_within(theirs, yours):
         return yours
     if _is_within(yours, theirs):
         return theirs
-    has_exceptions = any(text.startswith("!") for text in yours + theirs)
-    if path.rpartition("/")[2] in LISTS and not has_exceptions:
+    if is_list:
         return yours + [text for text in theirs if text not in yours]
     return None
 

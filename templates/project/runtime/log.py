@@ -18,7 +18,8 @@ from torch import nn
 
 from runtime.config import save_config
 from runtime.errors import UserError
-from runtime.files import make_folder, write_whole
+from runtime.files import write_whole
+from runtime.lock import hold
 from runtime.numbers import as_text, short
 from runtime.plot import draw, read_metrics, sparkline
 from runtime.world import World
@@ -28,20 +29,24 @@ MOST_SKIPS = 20  # in a row: more than the loss scale of fp16 needs to find its 
 
 
 def open_run(config: Any, world: World | None = None) -> Path:
-    """Make the folder runs/<config.name>; --fast empties it first. Collective."""
+    """Make the folder runs/<config.name> and hold it until this process ends. Collective.
+
+    --fast empties it first. Raises UserError if another process holds it.
+    """
     world = world or World()
-    folder, failure = Path("runs", config.name), ""
+    folder, failure = Path("runs", config.name), ("", "")
     if not config.name.isprintable() or config.name in ("..", "") or folder.name != config.name:
         raise UserError(f"{config.name!r} cannot be the name of a folder", "--name first-try")
     try:
         if world.is_main:
-            if getattr(config, "fast", False) and folder.exists():
-                shutil.rmtree(folder)
-            make_folder(folder)
+            hold(folder, empty=getattr(config, "fast", False))
+    except UserError as error:
+        failure = error.found, error.fix
     except OSError as error:
-        failure = f"{folder} cannot be written: {error.strerror}"
-    if failure := world.broadcast(failure):
-        raise UserError(failure, FIX)
+        failure = f"{folder} cannot be written: {error.strerror}", FIX
+    failure = world.broadcast(failure)
+    if any(failure):
+        raise UserError(*failure)
     return folder
 
 

@@ -1,0 +1,55 @@
+"""One run, one process that writes: a lock on the run's folder."""
+
+import os
+import platform
+import shutil
+from pathlib import Path
+from typing import IO
+
+from runtime.errors import UserError
+from runtime.files import make_folder
+
+LOCK = ".lock"
+_HELD: list[IO[str]] = []  # open until the process ends, however it ends: so long a lock holds
+
+
+def hold(folder: Path, *, empty: bool) -> None:
+    """Make a folder and hold it until this process ends, which may then empty it.
+
+    Raises UserError if another process holds it. Where the system or the disk knows no locks, it is
+    not locked.
+    """
+    make_folder(folder)
+    _lock(folder)
+    for path in folder.iterdir() if empty else ():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != LOCK:
+            path.unlink()
+
+
+def _lock(folder: Path) -> None:
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return
+    file = (folder / LOCK).open("a+", encoding="utf-8")
+    try:
+        # POSIX's lock belongs to this process alone. flock's would go on to the loader workers,
+        # which outlive a killed process by some seconds.
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError) as error:
+        with file:
+            file.seek(0)
+            pid, _, machine = file.readline().partition(" ")
+        raise UserError(
+            f"{folder} is in use by process {pid} on {machine}",
+            f"wait for it, stop it (kill {pid}), or start another run: --name NEW",
+        ) from error
+    except OSError:  # some network disks
+        file.close()
+        return
+    file.truncate(0)
+    file.write(f"{os.getpid()} {platform.node()}")
+    file.flush()
+    _HELD.append(file)
