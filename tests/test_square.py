@@ -96,7 +96,7 @@ MISTAKES = {
     "a doubled statement": ("        step += 1\n", "        step += 1\n        step += 1\n"),
     "another name": ("set_lr(optimizer, lr)", "set_lr(optimiser, lr)"),
     "a lost comment": ("  # the mean over all images of the step", ""),
-    "a lost import": ("from runtime.stop import Stop\n", ""),
+    "a lost import": ("from runtime.rng import seed_all\n", ""),
     "not Python": ("def main(", "def main(("),
     "the template's own order": (
         "    folder = open_run(config)\n    train_set, val_set = load_data(config)\n",
