@@ -151,14 +151,12 @@ def late_break(tree: Tree, pick: Pick) -> Tree:
 
 @edit("say it in the log")
 def log_say(tree: Tree, pick: Pick) -> Tree:
-    def in_loop(place: Place) -> bool:
-        return is_simple(place) and getattr(place.scope, "name", "") == "main"
+    def knows_log(place: Place) -> bool:
+        is_main = getattr(place.scope, "name", "") == "main"
+        return is_simple(place) and is_main and "log" in set().union(*names_in(place.node))
 
-    path, code, place = pick(found(tree, TRAIN, in_loop))
-    if any(isinstance(n, ast.Name) and n.id == "log" for n in ast.walk(place.node)):
-        text = 'log.say("something of mine")'
-        return tree | {path: code.changed(code.behind(place.node, text))}
-    raise DoesNotApplyError
+    path, code, place = pick(found(tree, TRAIN, knows_log))
+    return tree | {path: code.changed(code.behind(place.node, 'log.say("something of mine")'))}
 
 
 @edit("several lines in one place")
