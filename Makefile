@@ -4,7 +4,7 @@ STEPS ?=
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test lint matrix storm benchmark examples clean
+.PHONY: demo test lint matrix storm benchmark square examples clean
 
 # torch comes first and pinned: what is installed after it then takes it as it is.
 .venv/.ready: pyproject.toml constraints.txt
@@ -41,6 +41,11 @@ benchmark: .venv/.ready
 	$(BIN)/python tests/benchmarks/startup.py
 	$(BIN)/python tests/benchmarks/step.py --rounds 50 --steps 100
 	$(BIN)/python tests/benchmarks/codemods.py
+	$(BIN)/python tests/benchmarks/edit.py
+
+# Edits of owners times changes of projects, merged by litgen, git and copier: an hour.
+square: .venv/.ready
+	$(BIN)/python tests/benchmarks/merge.py --cases 3000 --copier 60 --kinds
 
 examples: .venv/.ready
 	OMP_NUM_THREADS=$$(nproc) $(BIN)/python examples/generate.py --train

@@ -4,11 +4,20 @@
 
 The merge: train.py, 300 lines long with its owner's additions, from one process in fp32 to FSDP in
 fp16; CPU time. A control merges the same file where nothing but one comment differs.
+
+The command: `litgen add strategy ddp`, start of Python and all, on a project with every add-on
+whose owner edited train.py; wall time, and what the processes took of the CPU.
 """
 
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
+
+from startup import timed
 
 from litgen_torch.answers import complete, with_defaults
 from litgen_torch.catalog import questions
@@ -60,6 +69,27 @@ def show(what: str, times: list[float], limit: str) -> None:
     print(f"{what:58} {middle:6.0f} ms   quartiles {low:.0f} … {high:.0f}   limit {limit}")
 
 
+def commands() -> list[tuple[float, float]]:
+    """Wall and CPU milliseconds of each `litgen add` on the largest project."""
+    litgen = str(Path(sys.executable).with_name("litgen"))
+    chosen = ["--strategy", "fsdp", "--precision", "fp16"]
+    for question in questions():
+        if question.many:
+            pairs = [f"{question.name}={choice.value}" for choice in question.choices]
+            chosen += [word for pair in pairs for word in ("--with", pair)]
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        project = Path(folder, "project")
+        subprocess.run([litgen, "new", project, "-y", *chosen], check=True, capture_output=True)
+        file = project / "train.py"
+        file.write_text(edited(file.read_text()))
+        for i in range(ROUNDS):
+            choice = ("ddp", "fsdp")[i % 2]
+            words = [litgen, "add", "strategy", choice, "-y"]
+            found.append(timed(words, project))
+    return [(1000 * wall, 1000 * cpu) for wall, cpu in found]
+
+
 def main() -> None:
     base = {"train.py": project()["train.py"]}
     new = {"train.py": project(strategy="fsdp", precision="fp16")["train.py"]}
@@ -72,6 +102,9 @@ def main() -> None:
         "150 ms",
     )
     show("  control: a comment was changed", cpu(lambda: merge(base, mine, touched)), "—")
+    times = commands()
+    show("litgen add on the largest project, wall", [wall for wall, _ in times], "1500 ms")
+    show("  its CPU time", [spent for _, spent in times], "—")
 
 
 if __name__ == "__main__":
