@@ -34,7 +34,7 @@ def test_a_line_that_both_changed_beside_what_libcst_does_not_write_back_is_refu
 
 
 @pytest.mark.parametrize(
-    "mine", ["def f(:\n    one()\n", "def f():\n    two = one()\n"], ids=["broken", "clashing"]
+    "mine", ["def f(:\n    one()\n", "def f():\n    other = 1\n"], ids=["broken", "clashing"]
 )
 def test_markers_around_a_file_that_is_refused_as_a_whole_hold_the_template_s_changes(mine):
     base, new = "def f():\n    one()\n", "def f():\n    one()\n    two()\n"

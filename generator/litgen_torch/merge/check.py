@@ -128,10 +128,13 @@ def _globals(table: symtable.SymbolTable) -> set[str]:
 
 
 def _lines(function: ast.AST) -> tuple[dict[str, int], dict[str, int]]:
-    """The first lines on which names are set, and read."""
+    """The first lines on which names are set, and read; what a comprehension sets is its own."""
     set_on, read_on = dict[str, int](), dict[str, int]()
-    for node in ast.walk(function):
-        if isinstance(node, ast.Name):
+    nodes = [*ast.walk(function)]
+    loops = [node.target for node in nodes if isinstance(node, ast.comprehension)]
+    inner = {node for target in loops for node in ast.walk(target)}
+    for node in nodes:
+        if isinstance(node, ast.Name) and node not in inner:
             lines = set_on if isinstance(node.ctx, ast.Store) else read_on
             lines[node.id] = min(node.lineno, lines.get(node.id, node.lineno))
     return set_on, read_on

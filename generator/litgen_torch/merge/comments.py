@@ -27,6 +27,8 @@ def merge_layout(base: Statement, mine: Statement, new: Statement) -> None:
         set_above(mine, lines)
     if _behind(base) != _behind(new) and _behind(mine) == _behind(base):
         _set_behind(mine, new)
+    elif _behind(base) != _behind(new) and not mine.blocks:
+        _set_inside(mine, _behind(base), _behind(new))
 
 
 def merge_header(base: Source, mine: Source, new: Source) -> None:
@@ -113,6 +115,20 @@ def begin_file(first: Statement) -> None:
         del lines[0]
     if len(lines) < len(above(first)):
         set_above(first, lines)
+
+
+def _set_inside(mine: Statement, before: str, there: str) -> None:
+    """Change a comment that the owner's layout has between brackets now."""
+    nodes = [node for node in _below(mine.node) if getattr(node, "comment", None)]
+    found = [node for node in nodes if before and node.comment.value == before]
+    if len(found) == 1:
+        put = found[0].with_changes(comment=cst.Comment(there) if there else None)
+        mine.node = mine.node.deep_replace(found[0], put)
+        mine.changed = True
+
+
+def _below(node: Any) -> list[Any]:
+    return [inner for child in node.children for inner in (child, *_below(child))]
 
 
 def _is_first(statement: Statement) -> bool:

@@ -118,21 +118,19 @@ def _renamed(
     """
     old, fresh = Counter(_names(before)), set(_names(now))
     gone = candidates - fresh - {"_"}
-    if not candidates or _names(before) == _names(now):
-        return {}
     seen: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for one, other in _matching(before, now):
         for a, b in zip(_names(one), _names(other), strict=True):
             seen[a][b] += 1
     clear = {name: next(iter(seen[name])) for name in candidates if len(seen[name]) == 1}
-    found = {name: other for name, other in clear.items() if name in gone}
     known = old.keys() | {"_"}
-    times = Counter(found.values())
+    times = Counter(clear[name] for name in gone if name in clear)
     swapped = {a: b for a, b in clear.items() if a != b and clear.get(b) == a}
     return swapped | {
         name: other
-        for name, other in found.items()
-        if other not in known
+        for name, other in clear.items()
+        if name in gone
+        and other not in known
         and times[other] == 1
         and (not everywhere or seen[name].total() == old[name])
     }

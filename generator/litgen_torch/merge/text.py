@@ -129,6 +129,9 @@ def _side_by_side(before: Lines, yours: Lines, theirs: Lines) -> Lines | None:
     places = [(i, j) for i, j, _ in changes]
     if len(set(places)) < len(places):
         return None  # both inserted there, or both replaced it
+    ends = {end for i, j, put in changes if not put for end in (i, j)}
+    if any(i == j and i in ends for i, j, _ in changes):
+        return None  # what one put beside what the other deleted may have belonged to it
     lines, done = Lines(), 0
     for i, j, put in sorted(changes):
         if i < done:
