@@ -41,6 +41,10 @@ def problems(mine: str, merged: str, new: str) -> list[Problem]:
         Problem(f"nothing would define {name!r} any more", _line_of(name, mine))
         for name in sorted(names)
     ]
+    found += [
+        Problem(f"{name!r}, which the template uses in {where}(), is a variable of yours there")
+        for where, name in sorted(_captured(mine, merged, new))
+    ]
     found += [Problem(f"nothing would set {name!r} any more") for name in sorted(unset)]
     return found + [
         Problem(f"{name!r} would be used in {where}() before it is set", _line_of(name, mine))
@@ -90,6 +94,44 @@ def used_too_early(tree: ast.Module) -> set[tuple[str, str]]:
             early -= _parameters(function) if early else set()
             found |= {(function.name, name) for name in early}
     return found
+
+
+def _captured(mine: str, merged: str, new: str) -> set[tuple[str, str]]:
+    """Functions, and names from outside them that the template's lines would find taken there."""
+    his, theirs = _scopes(mine), _scopes(new)
+    pairs = {
+        (where, name)
+        for where in his.keys() & theirs.keys()
+        for name in his[where][0] & theirs[where][1]
+    }
+    if not pairs:
+        return set()
+    reads = [_reads(text) for text in (mine, merged)]
+    return {pair for pair in pairs if reads[1][pair] > reads[0][pair]}
+
+
+def _scopes(text: str) -> dict[str, tuple[set[str], set[str]]]:
+    """The functions of a file by name: their variables, and the names from outside they use."""
+    found, waiting = {}, [symtable.symtable(text, "f.py", "exec")]
+    while waiting:
+        table = waiting.pop()
+        waiting += table.get_children()
+        if table.get_type() == "function":
+            names = table.get_symbols()
+            own = {s.get_name() for s in names if s.is_local()}
+            found[table.get_name()] = own, {s.get_name() for s in names if s.is_global()}
+    return found
+
+
+def _reads(text: str) -> Counter[tuple[str, str]]:
+    """How often each function reads each name."""
+    return Counter(
+        (function.name, node.id)
+        for function in ast.walk(parsed(text))
+        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef))
+        for node in ast.walk(function)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+    )
 
 
 def lost(mine: str, base: str, merged: str, combined: Iterable[Statement]) -> list[Problem]:

@@ -11,18 +11,18 @@ from typing import Any
 
 import libcst as cst
 
-from litgen_torch.merge.source import Source, Statement
+from litgen_torch.merge.source import Block, Source, Statement
 
 
 def merge_layout(base: Statement, mine: Statement, new: Statement) -> None:
     """Carry changed comments and blank lines above and behind a statement into the owner's.
 
-    Blank lines not where it became the first of its block, or is that no more.
+    Blank lines not where it is the first of its block in one of both only.
     """
     before, here, there = (above(statement) for statement in (base, mine, new))
     lines = _merge_lines(before, here, there)
     texts = [[text for text in _words(some) if text] for some in (lines, here)]
-    is_like = texts[0] == texts[1] and _is_first(base) is not _is_first(new)
+    is_like = texts[0] == texts[1] and _is_first(mine) is not _is_first(new)
     if _words(lines) != _words(here) and not is_like:
         set_above(mine, lines)
     if _behind(base) != _behind(new) and _behind(mine) == _behind(base):
@@ -108,8 +108,11 @@ def set_above(statement: Statement, lines: list[Any]) -> None:
     statement.changed = True
 
 
-def begin_file(first: Statement) -> None:
-    """Drop the blank lines above a statement that is the first of its file now."""
+def begin_file(root: Block) -> None:
+    """Drop the blank lines above a statement that became the first of its file."""
+    if not root.changed or not root.statements or root.node.header:
+        return
+    first = root.statements[0]
     lines = above(first)
     while lines and not lines[0].comment:
         del lines[0]

@@ -10,7 +10,6 @@ import libcst as cst
 from litgen_torch.merge.align import Mates, align
 from litgen_torch.merge.comments import (
     above,
-    begin_file,
     inner_comments,
     keep_comments,
     keep_comments_at_end,
@@ -140,8 +139,6 @@ class Edits:
             keep_comments_at_end(mine, base)
         del block.statements[i]
         block.adopt()
-        if follower and i == 0 and block.owner is None and not block.node.header:
-            begin_file(follower)
 
     def copied(self, new: Statement, block: Block) -> Statement:
         """The template's statement, laid out as the owner lays out his."""

@@ -67,6 +67,7 @@ def merge_imports(
             clashes.append(item)
         else:
             add_import(item, mine, new)
+    begin_file(mine.root)
     return clashes
 
 
@@ -187,5 +188,3 @@ def remove_import(item: Import, block: Block, base: list[Statement]) -> None:
         keep_comments(statement, block.statements[i + 1], old)
     block.statements.remove(statement)
     block.adopt()
-    if i == 0 and block.statements and not block.node.header:
-        begin_file(block.statements[0])

@@ -8,6 +8,8 @@ from difflib import SequenceMatcher
 from litgen_torch.merge.meaning import meaning
 from litgen_torch.merge.source import Statement
 
+LONG = 500  # words; of longer statements the order of the words is not looked at
+
 
 def likeness(a: Statement, b: Statement) -> float:
     """From 0, nothing in common, to 1, equal."""
@@ -109,4 +111,6 @@ def defined(statement: Statement) -> str:
 def _ratio(a: str, b: str) -> float:
     """How many of the names and values they share, in order."""
     words = re.findall(r"'\w+'|\d+", a), re.findall(r"'\w+'|\d+", b)
-    return SequenceMatcher(None, words[0], words[1], autojunk=False).ratio()
+    matcher = SequenceMatcher(None, words[0], words[1], autojunk=False)
+    is_long = max(map(len, words)) > LONG
+    return matcher.quick_ratio() if is_long else matcher.ratio()

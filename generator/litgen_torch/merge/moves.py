@@ -4,6 +4,7 @@ import ast
 from collections import Counter
 from functools import lru_cache
 
+from litgen_torch.merge.comments import begin_file
 from litgen_torch.merge.imports import imports_of, remove_import
 from litgen_torch.merge.meaning import parsed
 from litgen_torch.merge.source import Source, Statement, parse
@@ -110,6 +111,7 @@ def _without_unused(source: Source, candidates: set[str]) -> str:
         for item in imports_of(statement):
             if item.binds in candidates - used:
                 remove_import(item, source.root, [])
+    begin_file(source.root)
     return code_of(source)
 
 

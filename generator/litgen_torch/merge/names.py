@@ -63,7 +63,8 @@ def find_renames(base: ast.Module, other: ast.Module, *, everywhere: bool = Fals
     found: Renames = {}
     imported = _imports(other)
     top = _renamed(base, other, _bound_at_top(base) - imported, everywhere=everywhere)
-    top = {old: name for old, name in top.items() if name not in imported} | _aliases(base, other)
+    taken = imported | _bound_at_top(base)  # definitions in another order exchanged no names
+    top = {old: name for old, name in top.items() if name not in taken} | _aliases(base, other)
     if top:
         found[""] = top
     others = _functions(other)

@@ -50,6 +50,7 @@ def _is_done(base: str, mine: str, new: str, task: Task) -> bool:
 
     Only for statements that are replaced: to put back what the template removed is always possible.
     """
+    task = replace(task, markers=False)
     before = _merge(new, mine, base, task)
     if before.refusals or before.text == mine:
         return False
@@ -58,6 +59,8 @@ def _is_done(base: str, mine: str, new: str, task: Task) -> bool:
 
 
 def _merge(base: str, mine: str, new: str, task: Task) -> Merged:
+    if "\r" in mine.replace("\r\n", ""):
+        return _by_lines(base, mine, new, task)  # lines that end as they did on the first Macs
     try:
         named = find_names(*(parsed(text) for text in (base, mine, new)))
         if not named.problems:
@@ -66,7 +69,7 @@ def _merge(base: str, mine: str, new: str, task: Task) -> Merged:
         where = f"line {error.lineno}, column {error.offset}"
         reason = f"this file is not Python: {error.msg} at {where}"
         return _refused(base, mine, new, [Problem(reason, error.lineno or 1)], task)
-    except ValueError:  # LibCST cannot read it, or would not write it back as it is
+    except (ValueError, RecursionError, MemoryError):  # LibCST cannot read it, or would spoil it
         return _by_lines(base, mine, new, task)
     return _refused(base, mine, new, [Problem(reason) for reason in named.problems], task)
 
@@ -97,8 +100,11 @@ def _by_lines(base: str, mine: str, new: str, task: Task) -> Merged:
     merged = merge_text(base, mine, new, path=task.path, accept=task.accept, markers=task.markers)
     if merged.refusals:
         return merged
-    problems = check.problems(mine, merged.text, "" if task.is_part else new)
-    problems = problems or check.lost(mine, base, merged.text, ())
+    try:
+        problems = check.problems(mine, merged.text, "" if task.is_part else new)
+        problems = problems or check.lost(mine, base, merged.text, ())
+    except (ValueError, RecursionError, MemoryError, SyntaxError) as error:
+        problems = [Problem(f"this file cannot be read: {error}")]
     return _refused(base, mine, new, problems, task) if problems else merged
 
 
