@@ -49,6 +49,7 @@ class A(B):
 if __name__ == "__main__":
     f(1); A()
 '''
+NODES = hypothesmith.from_node(auto_target=False)
 BROKEN = {
     "empty": "",
     "blank lines only": "\n\n\n",
@@ -103,8 +104,8 @@ def test_any_python_of_yours_is_merged_or_refused(mine: str, base: str) -> None:
 
 
 @pytest.mark.slow
-@often(20)
-@given(hypothesmith.from_node(), hypothesmith.from_node())
+@often(60)
+@given(NODES, NODES)
 def test_any_python_of_the_templates_is_merged_or_refused(base: str, new: str) -> None:
     mine = f"{base}\nmine = 1\n"
     _check(base, mine, merge_python(base, mine, new, Task("f.py")))
