@@ -7,7 +7,8 @@ often as it stands there; TOML by its values; other files by their lines.
 `order`: the same statements in the same blocks, but the owner's stand elsewhere among those that
 the change brought. Allowed is only that a statement which is the owner's own alone and one which
 is in the new template, not in the old, have changed places, and only if neither sets, changes or
-calls a method of what the other uses, and neither leaves the block. Where he put the template's own
+calls a method of what the other uses, and neither leaves the block; but one may raise where the
+other only gives a variable its value, which nobody sees then. Where he put the template's own
 statements into another order, his order is also free against what the change brought.
 
 `said`: all else is as it should be, but where owner and template changed words for people (a
@@ -203,10 +204,17 @@ def _head(handler: ast.ExceptHandler) -> str:
 
 
 def _may_swap(one: ast.stmt, other: ast.stmt) -> bool:
-    if any(isinstance(n, LEAVING) for node in (one, other) for n in _walk_inside(node)):
-        return False
+    leaving = [[n for n in _walk_inside(x) if isinstance(n, LEAVING)] for x in (one, other)]
+    for node, leaves in ((other, leaving[0]), (one, leaving[1])):
+        if not all(isinstance(n, ast.Raise) for n in leaves) or leaves and not _only_sets(node):
+            return False
     touched, used = zip(*map(_touched_and_used, (one, other)), strict=True)
     return not (touched[0] & (used[1] | touched[1]) or touched[1] & used[0])
+
+
+def _only_sets(node: ast.stmt) -> bool:
+    """Whether all that a statement does is to give variables their values."""
+    return isinstance(node, ast.Assign) and all(isinstance(t, ast.Name) for t in node.targets)
 
 
 def _touched_and_used(node: ast.stmt) -> tuple[set[str], set[str]]:

@@ -56,6 +56,8 @@ BROKEN = {
     "spaces only": "   ",
     "a comment only": "# mine",
     "a docstring only": '"""mine"""',
+    "old ends of lines": "a = 1\rmine = 2\r",
+    "a deep chain": f"mine = {'+'.join('1' * 3000)}\n",
     "a NUL": "a = 1\0\n",
     "a lone surrogate": "a = '\udce4'\n",
     "a control character": "a = 1\x07\n",
