@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from projects import Run
+from terminal import ENTER, Terminal
 from test_add import edit, git, state
-from test_prompts import ENTER, Terminal
 
 from litgen_torch.project import RECORD, read_project
 from litgen_torch.render import templates_folder

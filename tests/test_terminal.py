@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 from projects import Run
+from terminal import Terminal
 from test_add import files
-from test_prompts import Terminal
 
 from litgen_torch.project import read_project
 
 PAGER = "sed s/^/paged:/"
-PLAIN = {"PAGER": PAGER, "FORCE_COLOR": "", "NO_COLOR": ""}
+PAGED = {"PAGER": PAGER}
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def folder(litgen: Run, tmp_path: Path) -> Path:
 @pytest.mark.parametrize("key", ["y", "n", ""], ids=["yes", "no", "enter"])
 def test_a_diff_is_paged_and_the_owner_asked(folder: Path, key: str) -> None:
     before = files(folder)
-    terminal = Terminal("add", "ddp", "--diff", folder=folder, extra=PLAIN)
+    terminal = Terminal("add", "ddp", "--diff", folder=folder, extra=PAGED)
     terminal.answer("Write it?", f"{key}\r".encode())
     assert terminal.finish() == 0
     assert "paged:" in terminal.screen
@@ -44,7 +44,7 @@ COLOURS = {
 def test_a_paged_diff_is_coloured_as_the_environment_wants(
     folder: Path, extra: dict[str, str], coloured: bool
 ) -> None:
-    terminal = Terminal("add", "ddp", "--diff", "--dry-run", folder=folder, extra=PLAIN | extra)
+    terminal = Terminal("add", "ddp", "--diff", "--dry-run", folder=folder, extra=PAGED | extra)
     assert terminal.finish() == 0
     assert "paged:" in terminal.screen
     assert ("\x1b[32m" in terminal.raw) is coloured
@@ -52,18 +52,18 @@ def test_a_paged_diff_is_coloured_as_the_environment_wants(
 
 
 def test_without_diff_nothing_is_asked(folder: Path) -> None:
-    terminal = Terminal("add", "ddp", folder=folder, extra=PLAIN)
+    terminal = Terminal("add", "ddp", folder=folder, extra=PAGED)
     assert terminal.finish() == 0
     assert "paged:" not in terminal.screen
     assert read_project(folder).answers["strategy"] == "ddp"
 
 
 def test_eject_asks_and_no_is_its_default(folder: Path) -> None:
-    terminal = Terminal("eject", folder=folder, extra=PLAIN)
+    terminal = Terminal("eject", folder=folder, extra=PAGED)
     terminal.answer("Remove it?", b"\r")
     assert terminal.finish() == 1
     assert (folder / ".litgen").exists()
-    terminal = Terminal("eject", folder=folder, extra=PLAIN)
+    terminal = Terminal("eject", folder=folder, extra=PAGED)
     terminal.answer("Remove it?", b"y\r")
     assert terminal.finish() == 0
     assert not (folder / ".litgen").exists()

@@ -13,9 +13,9 @@ import pytest
 from kills import DONE, KILLED, killed
 from projects import Run
 from snapshot import read_snapshot, versions
+from terminal import Terminal
 from test_add import edit, files, git, state
 from test_pending import CONFLICT, own
-from test_prompts import Terminal
 
 from litgen_torch.cli import main
 from litgen_torch.pending import PENDING
