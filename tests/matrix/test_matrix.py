@@ -48,7 +48,9 @@ def generate(folder: Path, **choices: str) -> Path:
 
 
 def start(project: Path, *arguments: str, processes: int = 1) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-W", "error::UserWarning", "train.py", *RUN, *arguments]
+    given = {argument.partition("=")[0] for argument in arguments}
+    usual = [argument for argument in RUN if argument.partition("=")[0] not in given]
+    command = [sys.executable, "-W", "error::UserWarning", "train.py", *usual, *arguments]
     if processes > 1:
         launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
         command = [sys.executable, *launcher, *command[3:]]
@@ -121,6 +123,25 @@ def test_it_trains_and_resumes_to_the_bit(
         for name in ("whole", "killed")
     )
     assert all(torch.equal(weights[name], resumed[name]) for name in weights | resumed)
+
+
+@pytest.mark.parametrize(("strategy", "number"), [("single", "SIGUSR1"), ("ddp", "SIGTERM")])
+def test_a_signal_to_all_its_processes_ends_a_run_with_a_checkpoint(
+    tmp_path: Path, strategy: str, number: str
+) -> None:
+    project = generate(tmp_path / "p", **TASKS["cnn"], strategy=strategy, precision="fp32")
+    endless = ["--steps=100000", "--save-every=100000", "--eval-every=100000"]
+    run = start(project, *endless, "--name=run", processes=1 if strategy == "single" else 2)
+    wait_for_a_step(run, project / "runs/run/metrics.jsonl", 2)
+    tree = [run.pid, *descendants(run.pid)]
+    # Alone: it and two that load data. Else torchrun, and two that train with as many each.
+    assert len(tree) >= (3 if strategy == "single" else 7)
+    for pid in tree:
+        os.kill(pid, signal.Signals[number])
+    code = run.wait(120)
+    assert code == 128 + signal.Signals[number] if strategy == "single" else code != 0
+    (saved,) = (project / "runs/run/checkpoints").iterdir()
+    assert saved.name == f"step-{metrics(project, 'run')[-1]['step']:08d}"
 
 
 @pytest.mark.slow
