@@ -101,19 +101,28 @@ def prepare(config: Config) -> Path:
 
 
 def find_files(config: Config) -> list[Path]:
-    if config.data == "python":
-        library = Path(sysconfig.get_path("stdlib"))
-        files = [path for path in sorted(library.rglob("*.py")) if is_python(path, library)]
-    elif Path(config.data).is_dir():
-        folder = Path(config.data)
-        files = [path for path in sorted(folder.rglob(config.pattern)) if is_shown(path, folder)]
-    elif Path(config.data).is_file():
-        files = [Path(config.data)]
-    else:
-        raise UserError(f"no file or folder {config.data!r}", "give one that exists with --data")
+    data = Path(config.data)
+    try:
+        if config.data == "python":
+            library = Path(sysconfig.get_path("stdlib"))
+            files = [path for path in sorted(library.rglob("*.py")) if is_python(path, library)]
+        elif data.is_dir():
+            files = [path for path in sorted(data.rglob(config.pattern)) if is_shown(path, data)]
+        elif data.is_file():
+            files = [data]
+        else:
+            raise UserError(
+                f"no file or folder {config.data!r}", "give one that exists with --data"
+            )
+    except (OSError, ValueError, NotImplementedError) as error:  # a closed folder, a bad pattern
+        raise UserError(
+            f"cannot look for {config.pattern!r} in {config.data!r}: {error}",
+            "make the folder readable, or give another --pattern or --data",
+        ) from error
     if not files:
         raise UserError(
-            f"no file {config.pattern!r} in {config.data!r}", "give another --pattern or --data"
+            f"no file {config.pattern!r} in {config.data!r}",
+            "give another --pattern or --data, or make the folder readable",
         )
     return files
 

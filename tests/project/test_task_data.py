@@ -143,6 +143,12 @@ def test_a_file_that_is_not_utf_8_is_named_with_its_first_bad_byte(text, tmp_pat
         ({"data": "nowhere"}, "no file or folder 'nowhere'"),
         ({"pattern": "*.md"}, r"no file '\*.md' in 'texts'"),
         ({"block": 100_000}, "a window needs 100001"),
+        ({"pattern": "/*.md"}, "cannot look for '/\\*.md' in 'texts'"),
+        (
+            {"pattern": "**x"},
+            "cannot look for|no file",
+        ),  # from Python 3.13 on a pattern like others
+        ({"data": "a" * 300}, "cannot look for|no file or folder"),  # from 3.14 on as one not there
     ],
 )
 def test_text_that_cannot_be_used_is_refused(text, settings, message):
@@ -252,6 +258,11 @@ def test_a_folder_that_cannot_be_used_is_refused(folder, tmp_path):
     os.rename(tmp_path / "photos" / "blue", tmp_path / "blue")
     with pytest.raises(UserError, match="only of class 'red'; two are needed"):
         load_images(folder)
+
+
+def test_a_folder_that_the_system_cannot_look_up_is_refused(folder):
+    with pytest.raises(UserError, match="cannot read aaa|no folder 'aaa"):
+        load_images(folder, data="a" * 300)
 
 
 def test_a_validation_class_that_is_not_trained_is_refused(folder, tmp_path):

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+import traceback
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,26 @@ def test_gradients_that_lie_about_do_not_disturb_loading(tmp_path):
     model(torch.ones(2, 6)).sum().backward()
     Checkpoints(tmp_path).load(tmp_path / "step-00000003", model, optimizer)
     assert {float(state["step"]) for state in optimizer.state.values()} == {3.0}
+
+
+def saved_alone(folder):
+    world = dist.init(timeout_s=2)
+    if world.rank == 0:
+        try:
+            model = Net()
+            Checkpoints(folder, world=world).save(1, model, torch.optim.AdamW(model.parameters()))
+        except BaseException:
+            return traceback.format_exc()
+    else:
+        time.sleep(4)  # in user code: `if world.is_main: checkpoints.save(...)`
+    return ""
+
+
+def test_a_save_that_one_process_calls_alone_fails_in_time_and_leaves_no_checkpoint(tmp_path):
+    told, _ = forked(2, saved_alone, tmp_path)
+    assert "imed out" in told or "timeout" in told.lower()
+    assert "in save" in told, "the call that the others missed is named"
+    assert Checkpoints(tmp_path).latest() is None
 
 
 def test_what_was_given_to_save_comes_back_and_people_can_read_it(tmp_path):

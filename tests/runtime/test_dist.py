@@ -154,6 +154,58 @@ def test_processes_have_the_same_weights_and_different_dropout_masks():
     assert mask != other_mask
 
 
+class Heads(nn.Module):
+    """A model of which one head takes no part in the loss."""
+
+    def __init__(self):
+        super().__init__()
+        self.used, self.unused = nn.Linear(2, 1), nn.Linear(2, 1)
+
+    def forward(self, x):
+        return self.used(x)
+
+
+def unused(find):
+    dist.init(timeout_s=20)
+    model = nn.parallel.DistributedDataParallel(Heads(), find_unused_parameters=find)
+    told = ""
+    for _ in range(2):  # that a gradient is missing shows at the next forward
+        try:
+            model(torch.ones(1, 2)).sum().backward()
+        except RuntimeError as error:
+            told = str(error)
+    dist.close()
+    return told
+
+
+def test_weights_that_the_loss_leaves_out_are_refused_by_ddp_unless_it_looks_for_them():
+    for told in forked(2, unused, False):
+        assert "find_unused_parameters=True" in told
+    assert forked(2, unused, True) == ["", ""]
+
+
+def sharded():
+    from torch.distributed.fsdp import fully_shard
+
+    world = dist.init(timeout_s=20)
+    rng.seed_all(1)
+    model = nn.Linear(4, 8)
+    expected = model.weight.detach().clone()
+    fully_shard(model)
+    rng.seed_all(1, 1 + world.rank)
+    mine = model.weight.to_local().tolist()
+    mask = nn.functional.dropout(torch.ones(64), 0.5).tolist()
+    same = torch.equal(model.weight.full_tensor(), expected)
+    dist.close()
+    return same, mine, mask
+
+
+def test_the_shards_of_fsdp_are_the_parts_of_one_model_and_masks_differ():
+    (whole, shard, mask), (other_whole, other_shard, other_mask) = forked(2, sharded)
+    assert whole and other_whole
+    assert shard != other_shard and mask != other_mask
+
+
 def launched(variables):
     import os
 

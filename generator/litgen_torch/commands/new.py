@@ -121,9 +121,11 @@ def read_file(file: str) -> Mapping[str, Any]:
         found = tomllib.loads(text)
         answers: Mapping[str, Any] = found.get("answers", found)
         return read_record(text).answers if "format" in found else answers
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        words = error.strerror if isinstance(error, OSError) else str(error)
-        raise LitgenError(f"{file}: {words}", 'lines such as: strategy = "ddp"') from error
+    except OSError as error:
+        fix = "give a TOML file that can be read with --answers"
+        raise LitgenError(f"{file}: {error.strerror}", fix) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise LitgenError(f"{file}: {error}", 'lines such as: strategy = "ddp"') from error
 
 
 def _from_file(file: str) -> Answers:
