@@ -111,7 +111,9 @@ def find_files(config: Config) -> list[Path]:
         elif data.is_file():
             files = [data]
         else:
-            raise UserError(f"no file or folder {config.data!r}", "give one that exists with --data")
+            raise UserError(
+                f"no file or folder {config.data!r}", "give one that exists with --data"
+            )
     except (OSError, ValueError, NotImplementedError) as error:  # a closed folder, a bad pattern
         raise UserError(
             f"cannot look for {config.pattern!r} in {config.data!r}: {error}",
