@@ -66,7 +66,7 @@ def test_what_is_not_said_follows_from_what_is(
 
 
 @given(SOME_ANSWERS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_answers_are_kept_or_refused_with_the_nearest_that_works(said: Answers) -> None:
     try:
         project = complete(questions(), said)

@@ -163,7 +163,8 @@ def test_deleted(tree: Tree, pick: Pick) -> Tree:
 
 @edit("longer waits in tests", changes=True)
 def waits(tree: Tree, pick: Pick) -> Tree:
-    return swap(tree, "tests/test_training.py", "timeout=300", "timeout=900")
+    path = "tests/test_training.py"
+    return tree | {path: tree[path].replace("timeout=300", "timeout=900")}
 
 
 @edit("another tolerance", changes=True)

@@ -158,10 +158,12 @@ class _Python:
     def _whose(self, node: ast.stmt) -> str:
         """Who wrote a statement: the owner, the new template, or both templates."""
         key = _provenance(_Back(self.case.renamed).visit(ast.parse(ast.unparse(node)).body[0]))
-        before = _all_keys(self.case.base.get(self.path, ""))
-        after = _all_keys(self.case.new.get(self.path, ""))
+        texts = [tree.get(self.path, "") for tree in (self.case.base, self.case.new)]
+        before, after = map(_all_keys, texts)
         if key in after and key not in before:
             return "template"
+        if _all_keys(self.case.oracle.get(self.path, ""))[key] > after[key] > 0:
+            return "owner"  # a copy of his; which of them it is, nobody can tell
         is_moved = any(kind.moves for kind in self.case.kinds)
         return "owner" if key not in before or is_moved else "both"
 
@@ -186,9 +188,9 @@ def _provenance(node: ast.stmt) -> str:
 
 
 @lru_cache(maxsize=300)
-def _all_keys(text: str) -> frozenset[str]:
+def _all_keys(text: str) -> Counter[str]:
     nodes = ast.walk(ast.parse(text))
-    return frozenset(_provenance(node) for node in nodes if isinstance(node, ast.stmt))
+    return Counter(_provenance(node) for node in nodes if isinstance(node, ast.stmt))
 
 
 def _is_alike(one: ast.stmt, other: ast.stmt) -> bool:

@@ -1,8 +1,10 @@
 """Definitions, and whole files, that the owner moved to other files of the project."""
 
 import ast
+import re
 from collections import Counter
 from functools import lru_cache
+from pathlib import PurePosixPath
 
 from litgen_torch.merge.comments import begin_file
 from litgen_torch.merge.imports import imports_of, remove_import
@@ -68,13 +70,24 @@ def without_import(text: str, place: str, names: list[str]) -> str:
     return code_of(source)
 
 
-def broken_imports(tree: Tree) -> set[tuple[str, str, str]]:
-    """File, module and name of imports from files of the project that do not have the name."""
+def newly_broken(before: Tree, after: Tree) -> set[tuple[str, str, str]]:
+    """File, module and name of imports that would find nothing, and did before.
+
+    Looked at is only what changed itself, or imports something from a file that did.
+    """
+    changed = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
+    modules = "|".join(sorted({re.escape(PurePosixPath(path).stem) for path in changed}))
+    names = re.compile(rf"\bfrom\s+[\w.]*\b({modules})\s+import\b")
+    paths = {path for path, text in after.items() if path in changed or names.search(text)}
+    return _broken_imports(after, paths) - _broken_imports(before, paths)
+
+
+def _broken_imports(tree: Tree, paths: set[str]) -> set[tuple[str, str, str]]:
     files = {
         path.removesuffix(".py").replace("/", "."): path for path in tree if path[-3:] == ".py"
     }
     found = set()
-    for path in files.values():
+    for path in paths & set(files.values()):
         for node in _imports(tree[path]):
             if node.module in files:
                 have = _bound(tree[files[node.module]])

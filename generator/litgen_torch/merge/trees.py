@@ -55,11 +55,11 @@ class _Work:
         """Drop imports of what is gone, and refuse where one would find nothing any more."""
         if self.refusals or self.tree == mine:
             return
-        from litgen_torch.merge.moves import broken_imports, without_import
+        from litgen_torch.merge.moves import newly_broken, without_import
 
         for path, place, name in self.gone:
             self.tree[path] = without_import(self.tree[path], place, [name])
-        for path, module, name in sorted(broken_imports(self.tree) - broken_imports(mine)):
+        for path, module, name in sorted(newly_broken(mine, self.tree)):
             reason = f"{module}.{name}, which this file imports, would not be there any more"
             self.refuse(Refusal(path, 1, "", reason, f"from {module} import {name}", ""))
 

@@ -4,13 +4,11 @@ import os
 import platform
 import shutil
 from pathlib import Path
-from typing import IO
 
 from runtime.errors import UserError
 from runtime.files import make_folder
 
 LOCK = ".lock"
-_HELD: list[IO[str]] = []  # open until the process ends, however it ends: so long a lock holds
 
 
 def hold(folder: Path, *, empty: bool) -> None:
@@ -33,23 +31,21 @@ def _lock(folder: Path) -> None:
         import fcntl
     except ImportError:  # Windows
         return
-    file = (folder / LOCK).open("a+", encoding="utf-8")
+    lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         # POSIX's lock belongs to this process alone. flock's would go on to the loader workers,
         # which outlive a killed process by some seconds.
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError) as error:
-        with file:
-            file.seek(0)
-            pid, _, machine = file.readline().partition(" ")
+        pid, _, machine = os.read(lock, 1000).decode(errors="replace").partition(" ")
+        os.close(lock)
         raise UserError(
             f"{folder} is in use by process {pid} on {machine}",
             f"wait for it, stop it (kill {pid}), or start another run: --name NEW",
         ) from error
     except OSError:  # some network disks
-        file.close()
+        os.close(lock)
         return
-    file.truncate(0)
-    file.write(f"{os.getpid()} {platform.node()}")
-    file.flush()
-    _HELD.append(file)
+    # It stays open, and so the lock holds, until the process ends, however it ends.
+    os.truncate(lock, 0)
+    os.write(lock, f"{os.getpid()} {platform.node()}".encode())
