@@ -505,6 +505,17 @@ def test_doctor_says_whether_there_is_a_newer_one(litgen: Run, repository: Path)
     assert found["state"] == "note" and RECORD in found["fix"]
 
 
+def test_doctor_finds_the_record_of_a_template_s_project_as_litgen_writes_it(
+    litgen: Run, folder: Path
+) -> None:
+    proj = made(litgen, folder, *WORDS)
+    for words in (["add", "docker"], ["set", "store", "sqlite"]):
+        told = json.loads(litgen("doctor", "--json", cwd=proj).stdout)
+        record = next(check for check in told["checks"] if check["name"] == "record")
+        assert record["state"] == "ok", record
+        assert litgen(*words, cwd=proj).returncode == 0
+
+
 def test_a_missing_base_is_made_again_by_the_template(litgen: Run, repository: Path) -> None:
     proj = made(litgen, repository)
     (proj / ".litgen/base/app.py.base").unlink()

@@ -133,7 +133,11 @@ def check_project(folder: Path) -> tuple[list[Check], Project | None]:
 
 def _record(project: Project) -> Check:
     as_written = record_of(
-        project.base, name=project.name, answers=project.answers, version=project.version
+        project.base,
+        name=project.name,
+        answers=project.answers,
+        version=project.version,
+        template=project.template,
     )
     other = changed(project.stored, as_written)
     if other and project.version == installed():
