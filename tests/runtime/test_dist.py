@@ -285,3 +285,30 @@ def _train_and_leave():
 
 def test_a_group_can_be_left_before_its_model_is_freed():
     assert forked(2, left_many_times) == [True, True]
+
+
+LEAVING = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import torch
+from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from runtime import dist
+world = dist.init()
+model = fully_shard(nn.Linear(3, 2), mesh=init_device_mesh("cpu", (world.size,)))
+model(torch.ones(4, 3)).sum().backward()
+sys.setswitchinterval(1000)  # a thread that waits for Python's lock waits until it is given away
+dist.close()
+"""
+
+
+def test_a_run_that_ended_well_is_not_aborted_while_python_ends(tmp_path):
+    script = tmp_path / "leaving.py"
+    script.write_text(LEAVING)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
+    command += ["2", str(script), str(Path(__file__).parents[2])]
+    for _ in range(2):  # threads that meet by chance: more so where processes crowd each other
+        runs = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+        errors = [run.communicate(timeout=120)[1] for run in runs]
+        assert [run.returncode for run in runs] == [0, 0, 0], "\n".join(errors)

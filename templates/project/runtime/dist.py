@@ -26,7 +26,7 @@ LAUNCHERS = {
 }
 
 
-_LEFT: list[object] = []  # groups that were left, kept until the process ends
+_LEFT: list[object] = []  # groups that were left, and their last messages: until the process ends
 
 
 class Processes(World):
@@ -129,7 +129,11 @@ def close() -> None:
     # If DDP's reducer held the last reference, freeing the model would join gloo's thread while
     # holding Python's lock, for which that thread may be waiting.
     _LEFT.append(dist.group.WORLD)
-    dist.all_reduce(torch.zeros(1))  # nobody takes the meeting point away from the others
+    # Nobody takes the meeting point away from the others. The message is kept: gloo's thread would
+    # need Python's lock to free its tensor, and abort the process where Python is ending already.
+    work = dist.all_reduce(torch.zeros(1), async_op=True)
+    _LEFT.append(work)
+    work.wait()
     dist.destroy_process_group()
 
 
