@@ -10,10 +10,10 @@ from snapshot import read_snapshot
 
 from litgen_torch.codemods import lg001_cosine, lg002_strict, lg003_first_process
 from litgen_torch.codemods.keyword import AddKeyword
-from litgen_torch.codemods.lines import line_in
 from litgen_torch.codemods.rename import Rename
 from litgen_torch.codemods.run import STEPS, due, rewrite
 from litgen_torch.codemods.step import Step
+from litgen_torch.merge.lines import line_in
 from litgen_torch.versions import is_newer
 
 BOTH = (

@@ -7,10 +7,12 @@
     --- new
     --- merged
     --- refused
+    --- accepted
 
 Several versions may share a text (`--- base, new`). A file has the name that its table gives
 below, unless one stands behind the version (`--- mine model.py`); `--- mine (none)` is no file.
-Without `merged` the owner's file has to stay. Pictures stand for characters that are not seen.
+Without `merged` the owner's file has to stay, and without `accepted` this also is what
+comes of it where he accepts what is refused. Pictures stand for characters that are not seen.
 """
 
 import re
@@ -24,7 +26,7 @@ from litgen_torch.render import Tree
 TABLES = sorted((Path(__file__).parent / "tables").glob("*.txt"))
 NAMES = {"toml": "pyproject.toml", "text": "notes.txt"}  # of all other tables: train.py
 PICTURES = {"␍": "\r", "␌": "\f", "␉": "\t", "␈": "\ufeff", "␠": " ", "␄\n": ""}
-VERSIONS = ("base", "mine", "new", "merged", "refused", "kept")
+VERSIONS = ("base", "mine", "new", "merged", "accepted", "refused", "kept")
 HEADER = re.compile(rf"--- ((?:{'|'.join(VERSIONS)})(?:, (?:{'|'.join(VERSIONS)}))*)(?: (\S+))?\n")
 
 
@@ -38,6 +40,7 @@ class Case:
     mine: Tree = field(default_factory=dict)
     new: Tree = field(default_factory=dict)
     merged: Tree = field(default_factory=dict)
+    accepted: Tree = field(default_factory=dict)
     refused: str = ""
     kept: str = ""
 
@@ -89,6 +92,7 @@ def _case(topic: str, text: str) -> Case:
     assert {"base", "mine", "new"} <= seen and seen & {"merged", "refused", "kept"}, title
     if "merged" not in seen:
         case.merged = dict(case.mine)
+    case.accepted = case.accepted or case.merged
     return case
 
 

@@ -67,7 +67,7 @@ def test_when_the_template_takes_its_change_back_no_word_of_yours_is_lost(case: 
 def test_at_accepted_places_yours_stays(case: Case) -> None:
     places = frozenset((refusal.path, refusal.line) for refusal in case.merge().refusals)
     found = case.merge(accept=places)
-    assert (found.tree, found.refusals) == (case.merged, ())
+    assert (found.tree, found.refusals) == (case.accepted, ())
 
 
 @rows(REFUSED)
@@ -75,4 +75,4 @@ def test_between_markers_stand_both_versions(case: Case) -> None:
     plain, marked = case.merge(), case.merge(markers=True)
     assert said(marked.refusals) == said(plain.refusals)
     for path, text in marked.tree.items():
-        assert MARKERS.sub(r"\1", text) == plain.tree.get(path, "")
+        assert MARKERS.sub(r"\1", text) == case.accepted.get(path, "")

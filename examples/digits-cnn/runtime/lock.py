@@ -12,10 +12,10 @@ LOCK = ".lock"
 
 
 def hold(folder: Path, *, empty: bool) -> None:
-    """Make a folder and hold it until this process ends, which may then empty it.
+    """Make a folder and hold it until this process ends; with `empty`, delete what lies in it.
 
-    Raises UserError if another process holds it. Where the system or the disk knows no locks, it is
-    not locked.
+    Raises UserError if another process holds it. Where the system or the disk knows no locks,
+    nothing is held.
     """
     make_folder(folder)
     _lock(folder)

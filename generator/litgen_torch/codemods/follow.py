@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from litgen_torch.codemods.fix import Fix
-from litgen_torch.codemods.lines import line_in
 from litgen_torch.codemods.rename import Rename
 from litgen_torch.codemods.run import Places, Rewritten, rewrite
-from litgen_torch.codemods.source import LINE_END, Source
+from litgen_torch.codemods.source import Source
 from litgen_torch.codemods.step import Followed, Step
+from litgen_torch.merge.lines import LINE_END, line_in
 from litgen_torch.merge.outcome import Refusal
 
 Files = Mapping[str, str]

@@ -5,10 +5,10 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from litgen_torch.codemods import lg001_cosine, lg002_strict, lg003_first_process
-from litgen_torch.codemods.lines import line_in
 from litgen_torch.codemods.others import Others
-from litgen_torch.codemods.source import LINE_END, Source, applied
+from litgen_torch.codemods.source import Source, applied
 from litgen_torch.codemods.step import Doubt, Step
+from litgen_torch.merge.lines import LINE_END, line_in
 from litgen_torch.merge.outcome import Refusal
 from litgen_torch.versions import is_newer
 

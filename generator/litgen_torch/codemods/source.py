@@ -6,15 +6,14 @@ whatever is not part of it stays byte for byte: comments, tabs, line ends, form 
 
 import ast
 import bisect
-import re
 import warnings
 from collections import Counter
 from collections.abc import Iterable
 from functools import cached_property
 
 from litgen_torch.codemods.names import Binding, Import, Names, lookup
+from litgen_torch.merge.lines import LINE_END
 
-LINE_END = re.compile(r"\r\n|\r|\n")
 BOM = "\ufeff"
 
 Edit = tuple[int, int, str]  # from, to, and what stands there then

@@ -5,10 +5,11 @@ import builtins
 import re
 import symtable
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from litgen_torch.merge.comments import comments
+from litgen_torch.merge.lines import LINE_END, line_in
 from litgen_torch.merge.meaning import meaning, parsed, simple_keys
 from litgen_torch.merge.source import Statement
 
@@ -21,6 +22,8 @@ class Problem:
 
     reason: str
     line: int = 1
+    by_hand: str = "mend that first; where you accept it, all of this file stays as it is"
+    at: int = 0  # the line of the merged file that has it: a line of his, which may stay; 0: none
 
 
 def problems(mine: str, merged: str, new: str) -> list[Problem]:
@@ -38,8 +41,13 @@ def problems(mine: str, merged: str, new: str) -> list[Problem]:
     if early:
         early -= used_too_early(parsed(mine)) | used_too_early(parsed(new))
     found = [
-        Problem(f"nothing would define {name!r} any more", _line_of(name, mine))
+        _use(
+            (mine, merged, at),
+            f"{name!r}, which nothing would define any more",
+            f"write it without {name!r}, or define that yourself",
+        )
         for name in sorted(names)
+        for at in sorted(set(_uses(tree, name)))
     ]
     found += [
         Problem(f"{name!r}, which the template uses in {where}(), is a variable of yours there")
@@ -47,9 +55,23 @@ def problems(mine: str, merged: str, new: str) -> list[Problem]:
     ]
     found += [Problem(f"nothing would set {name!r} any more") for name in sorted(unset)]
     return found + [
-        Problem(f"{name!r} would be used in {where}() before it is set", _line_of(name, mine))
-        for where, name in sorted(early)
+        _use(
+            (mine, merged, at),
+            f"{name!r}, which {where}() would set on a later line only",
+            f"set {name!r} before, or move this behind where it is set",
+        )
+        for where, name, at in sorted(_placed(tree, early))
     ]
+
+
+def _use(place: tuple[str, str, int], what: str, by_hand: str) -> Problem:
+    """What is wrong with a line of the merged file, if it is the owner's or the template's."""
+    mine, merged, at = place
+    line = line_in(merged, mine, at)
+    own, found = (LINE_END.split(mine) + [""])[line - 1], LINE_END.split(merged)[at - 1].strip()
+    if own.strip() == found:
+        return Problem(f"this uses {what}", line, by_hand, at)
+    return Problem(f"{found!r}, the template's, uses {what}", line)
 
 
 def _attributes(tree: ast.Module, context: type[ast.expr_context]) -> set[str]:
@@ -150,10 +172,23 @@ def _lost_comments(mine: str, base: str, merged: str) -> Counter[str]:
     return words[0] - words[1] - words[2]
 
 
-def _line_of(name: str, text: str) -> int:
-    """The first line that has the name, or the first."""
-    lines = enumerate(text.splitlines(), 1)
-    return next((i for i, line in lines if re.search(rf"\b{name}\b", line)), 1)
+def _uses(node: ast.AST, name: str) -> Iterator[int]:
+    """The lines below a node that read a name from outside their function."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Name) and child.id == name and isinstance(child.ctx, ast.Load):
+            yield child.lineno
+        is_function = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        if not (is_function and name in _parameters(child) | _lines(child)[0].keys()):
+            yield from _uses(child, name)
+
+
+def _placed(tree: ast.Module, early: set[tuple[str, str]]) -> set[tuple[str, str, int]]:
+    """The same functions and variables with the lines that read them first."""
+    functions = (
+        n for n in ast.walk(tree) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))
+    )
+    read_on = {function.name: _lines(function)[1] for function in functions}
+    return {(where, name, read_on[where].get(name, 0)) for where, name in early}
 
 
 def _is_bound(symbol: symtable.Symbol) -> bool:

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections import Counter
+from collections.abc import Set
 from functools import lru_cache
 from pathlib import PurePosixPath
 
@@ -14,6 +15,7 @@ from litgen_torch.merge.written import code_of
 from litgen_torch.render import Tree
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+Broken = tuple[str, str, str]  # a file, its import, and what that would not find
 Moves = dict[tuple[str, str], list[str]]  # from one file to another: the names
 
 
@@ -70,36 +72,52 @@ def without_import(text: str, place: str, names: list[str]) -> str:
     return code_of(source)
 
 
-def newly_broken(before: Tree, after: Tree) -> set[tuple[str, str, str]]:
-    """File, module and name of imports that would find nothing, and did before.
+def newly_broken(before: Tree, after: Tree) -> dict[Broken, int]:
+    """Imports that would find nothing, and did before; and their lines.
 
-    Looked at is only what changed itself, or imports something from a file that did.
+    Looked at is only what changed itself, or may import something of a file that did.
     """
     changed = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
-    modules = "|".join(sorted({re.escape(PurePosixPath(path).stem) for path in changed}))
-    names = re.compile(rf"\bfrom\s+[\w.]*\b({modules})\s+import\b")
-    paths = {path for path, text in after.items() if path in changed or names.search(text)}
-    return _broken_imports(after, paths) - _broken_imports(before, paths)
+    stems = "|".join(sorted({re.escape(PurePosixPath(path).stem) for path in changed}))
+    words = re.compile(rf"\b({stems})\b")
+    paths = {path for path, text in after.items() if path in changed or words.search(text)}
+    known = _modules(before).keys() | _modules(after).keys()
+    there = _broken(before, paths, known)
+    return {key: line for key, line in _broken(after, paths, known).items() if key not in there}
 
 
-def _broken_imports(tree: Tree, paths: set[str]) -> set[tuple[str, str, str]]:
-    files = {
-        path.removesuffix(".py").replace("/", "."): path for path in tree if path[-3:] == ".py"
-    }
-    found = set()
-    for path in paths & set(files.values()):
-        for node in _imports(tree[path]):
-            if node.module in files:
-                have = _bound(tree[files[node.module]])
-                names = {alias.name for alias in node.names} - {"*"}
-                found |= {(path, node.module, name) for name in names - have if have}
+def _broken(tree: Tree, paths: set[str], known: Set[str]) -> dict[Broken, int]:
+    """Imports of what no file of the project has; `known` are its modules, those gone too."""
+    files = _modules(tree)
+    imports = [
+        (path, node, alias.name)
+        for path in paths & set(files.values())
+        for node in _imports(tree[path])
+        for alias in node.names
+    ]
+    found: dict[Broken, int] = {}
+    for path, node, name in imports:
+        module = getattr(node, "module", None)
+        have = _bound(tree[files[module]]) if module in files else frozenset()
+        whole = f"{module}.{name}" if module else name
+        is_gone = whole in known and whole not in files or module in known - files.keys()
+        if is_gone or have and name not in have | {"*"}:
+            words = f"from {module} import {name}" if module else f"import {name}"
+            found[path, words, whole] = node.lineno
     return found
 
 
-def _imports(text: str) -> list[ast.ImportFrom]:
+def _modules(tree: Tree) -> dict[str, str]:
+    """The modules of a project, and their files."""
+    return {path[:-3].replace("/", "."): path for path in tree if path.endswith(".py")}
+
+
+def _imports(text: str) -> list[ast.ImportFrom | ast.Import]:
     if "import" not in text:
         return []
-    return [node for node in ast.walk(_parsed(text)) if isinstance(node, ast.ImportFrom)]
+    return [
+        node for node in ast.walk(_parsed(text)) if isinstance(node, ast.ImportFrom | ast.Import)
+    ]
 
 
 @lru_cache(256)

@@ -17,7 +17,7 @@ from litgen_torch.merge.outcome import Merged, Refusal
 from litgen_torch.merge.replay import Replay
 from litgen_torch.merge.source import Source, Statement, parse
 from litgen_torch.merge.style import style_of
-from litgen_torch.merge.text import mark_changes, merge_text, newline
+from litgen_torch.merge.text import mark_changes, mark_lines, merge_text, newline
 from litgen_torch.merge.written import code_of
 
 BOM = "\ufeff"  # some editors begin a file with it
@@ -91,9 +91,21 @@ def _replayed(base: str, mine: str, new: str, named: Named, task: Task) -> Merge
     problems = clashes + check.problems(here.text, merged, "" if task.is_part else there.text)
     if not problems:
         problems = check.lost(here.text, before.text, merged, replay.combined)
-    if problems:
+    result = _checked(base, mine, new, merged, problems, task)
+    return replace(result, renames=renames, kept=kept)
+
+
+def _checked(
+    base: str, mine: str, new: str, merged: str, problems: list[Problem], task: Task
+) -> Merged:
+    """The merged file, unless there are problems with it that the owner did not accept."""
+    if not all(problem.at for problem in problems):
         return _refused(base, mine, new, problems, task)
-    return Merged(merged, (), renames, kept)
+    lines = {problem.at: problem for problem in problems if problem.line not in task.accept}
+    if not lines:
+        return Merged(merged)
+    refused = _refused(base, mine, new, list(lines.values()), task)
+    return replace(refused, text=mark_lines(merged, lines)) if task.markers else refused
 
 
 def _by_lines(base: str, mine: str, new: str, task: Task) -> Merged:
@@ -105,16 +117,16 @@ def _by_lines(base: str, mine: str, new: str, task: Task) -> Merged:
         problems = problems or check.lost(mine, base, merged.text, ())
     except (ValueError, RecursionError, MemoryError, SyntaxError) as error:
         problems = [Problem(f"this file cannot be read: {error}")]
-    return _refused(base, mine, new, problems, task) if problems else merged
+    return _checked(base, mine, new, merged.text, problems, task)
 
 
 def _refused(base: str, mine: str, new: str, problems: list[Problem], task: Task) -> Merged:
     """The file as it is, because of something that one statement cannot answer for."""
     lines = [*mine.splitlines(), ""]
     refusals = [
-        Refusal(task.path, problem.line, "", problem.reason, lines[problem.line - 1], "")
-        for problem in problems
-        if problem.line not in task.accept
+        Refusal(task.path, p.line, "", p.reason, lines[p.line - 1], "", p.by_hand)
+        for p in problems
+        if p.line not in task.accept
     ]
     text = mark_changes(base, mine, new) if refusals and task.markers else mine
     return Merged(text, tuple(refusals))

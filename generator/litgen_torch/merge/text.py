@@ -4,7 +4,7 @@ Lines are equal whatever ends them, and the owner's keep the ends that they have
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from difflib import Match, SequenceMatcher
 
 from litgen_torch.merge.outcome import Merged, Refusal
@@ -62,6 +62,14 @@ def mark_changes(base: str, mine: str, new: str) -> str:
         is_his = before == theirs or yours == theirs
         lines += found if is_his else marked(found, [text + end for text in theirs], end)
     return _joined(lines, mine or new, end)
+
+
+def mark_lines(text: str, numbers: Collection[int]) -> str:
+    """A text with some of its lines between markers, and nothing beside them."""
+    end, lines = newline(text), Lines()
+    for number, line in enumerate(_lines(text), 1):
+        lines += marked([line], [], end) if number in numbers else [line]
+    return "".join(lines)
 
 
 def newline(text: str) -> str:

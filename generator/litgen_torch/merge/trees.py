@@ -55,13 +55,16 @@ class _Work:
         """Drop imports of what is gone, and refuse where one would find nothing any more."""
         if self.refusals or self.tree == mine:
             return
+        from litgen_torch.merge.lines import line_in
         from litgen_torch.merge.moves import newly_broken, without_import
 
         for path, place, name in self.gone:
             self.tree[path] = without_import(self.tree[path], place, [name])
-        for path, module, name in sorted(newly_broken(mine, self.tree)):
-            reason = f"{module}.{name}, which this file imports, would not be there any more"
-            self.refuse(Refusal(path, 1, "", reason, f"from {module} import {name}", ""))
+        for (path, words, what), at in sorted(newly_broken(mine, self.tree).items()):
+            line = line_in(self.tree[path], mine.get(path, ""), at)
+            reason = f"{what}, which you import here, would not be there any more"
+            by_hand = f"do without {what}, or make a copy of your own first"
+            self.refuse(Refusal(path, line, "", reason, words, "", by_hand))
 
     def carry(self, path: str, before: str | None, there: str | None) -> None:
         """Carry what the template did to a file into the owner's."""

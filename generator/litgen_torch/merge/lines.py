@@ -1,10 +1,11 @@
 """Lines of a file, before and after it was edited."""
 
 import difflib
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from litgen_torch.codemods.source import LINE_END
+LINE_END = re.compile(r"\r\n|\r|\n")  # as Python counts lines: a form feed ends none
 
 
 def line_in(after: str, before: str, line: int) -> int:
