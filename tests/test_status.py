@@ -1,6 +1,7 @@
 """`litgen status`, `diff`, `explain`, `eject`: what a project is told to be."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -76,18 +77,40 @@ def test_diff_shows_what_you_changed_and_nothing_else(litgen: Run, folder: Path)
 def test_explain_finds_the_lines_where_you_have_them(litgen: Run, folder: Path) -> None:
     edit(folder / "train.py", '"""Train', '"""\n\nMine.\n\nTrain')
     edit(folder / "train.py", "gradient_as_bucket_view=True", "gradient_as_bucket_view=False")
+    text = (folder / "train.py").read_text()
+    (folder / "train.py").write_text(re.sub(r"\bsampler\b", "order", text))
     told = json.loads(litgen("explain", "ddp", "--json", cwd=folder).stdout)
     assert (told["kind"], told["choice"], told["in_project"]) == ("strategy", "ddp", True)
     lines = (folder / "train.py").read_text().split("\n")
     found = {t: n for p in told["pieces"] if p["path"] == "train.py" for n, t in p["lines"]}
-    number = found["from torch.nn.parallel import DistributedDataParallel"]
-    assert lines[number - 1] == "from torch.nn.parallel import DistributedDataParallel"
-    assert found["    return DistributedDataParallel(model, gradient_as_bucket_view=True)"] is None
+    assert all(lines[number - 1] == text for text, number in found.items())
+    assert "    order = TrainSampler(" in found
+    number = found["    return DistributedDataParallel(model, gradient_as_bucket_view=False)"]
     assert [p["path"] for p in told["pieces"] if p["whole"]] == ["runtime/dist.py"]
     text = litgen("explain", "ddp", cwd=folder).stdout
-    assert f"{number:5}  from torch.nn.parallel import DistributedDataParallel" in text
+    assert f"{number:5}      return DistributedDataParallel(model, gradient_as" in text
     assert "Many processes, one per device" in text
-    assert "not there as litgen wrote it" in text
+    assert "you changed this" in text
+
+
+def test_explain_finds_what_you_moved_to_another_file(litgen: Run, folder: Path) -> None:
+    text = (folder / "train.py").read_text()
+    start = text.index("def parallelize")
+    end = text.index("def ", start + 1)
+    end = text.rindex("\n\n\n", start, end) + 3
+    imports = "from torch import nn\nfrom torch.nn.parallel import DistributedDataParallel\n\n"
+    head = f"{imports}from model import CNN\nfrom runtime.dist import Processes\n\n\n"
+    (folder / "spread.py").write_text(head + text[start:end].rstrip() + "\n")
+    text = text[:start] + text[end:]
+    (folder / "train.py").write_text(
+        text.replace(
+            "from runtime.tensors import save_weights\n",
+            "from runtime.tensors import save_weights\nfrom spread import parallelize\n",
+        )
+    )
+    told = json.loads(litgen("explain", "ddp", "--json", cwd=folder).stdout)
+    found = [text for p in told["pieces"] if p["path"] == "spread.py" for _, text in p["lines"]]
+    assert any("return DistributedDataParallel(" in line for line in found)
 
 
 @pytest.mark.parametrize("inside", [True, False], ids=["in a project", "outside"])

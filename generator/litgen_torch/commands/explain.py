@@ -8,13 +8,13 @@ import click
 
 from litgen_torch.answers import Answers, complete, with_choice, without_choice
 from litgen_torch.catalog import questions
+from litgen_torch.commands import show
 from litgen_torch.commands.answering import compare_answers
 from litgen_torch.commands.choosing import choice_argument, has, named
-from litgen_torch.commands.editing import in_project, open_project
+from litgen_torch.commands.editing import in_project, open_project, owners_files
 from litgen_torch.commands.list import brought
 from litgen_torch.errors import LitgenError
-from litgen_torch.owned import Piece, owned, purpose
-from litgen_torch.places import read_tree
+from litgen_torch.owned import Piece, owned, purpose, would_bring
 from litgen_torch.project import Project, from_templates
 from litgen_torch.render import Tree
 from litgen_torch.solve import needed, possible
@@ -37,8 +37,9 @@ def command(words: tuple[str, ...], as_json: bool, trust: bool) -> None:
     having, without, is_there = _sides(project, kind, choice)
     name = project.name if project else "my-project"
     tree = from_templates(name, having)
-    mine = read_tree(project.folder, sorted(tree)) if project and is_there else {}
-    pieces = owned(from_templates(name, without), tree, mine)
+    other = from_templates(name, without)
+    mine = owners_files(project, tree | other) if project and is_there else {}
+    pieces = owned(other, tree, mine) if is_there else would_bring(other, tree)
     question = next(question for question in questions() if question.name == kind)
     needs, packages = needed(questions(), kind, choice), brought(question, choice)
     about = {
@@ -67,8 +68,11 @@ def _explain_answer(
 ) -> None:
     """The same where somebody else's template wrote the project."""
     compared = compare_answers(project, words, trust=trust)
-    mine = read_tree(project.folder, sorted(compared.having))
-    pieces = owned(compared.without, compared.having, mine)
+    mine = owners_files(project, compared.having | compared.without)
+    if compared.is_there:
+        pieces = owned(compared.without, compared.having, mine)
+    else:
+        pieces = would_bring(compared.without, compared.having)
     if as_json:
         about = {
             "question": compared.question,
@@ -116,7 +120,7 @@ def _show(pieces: list[Piece], having: Tree, mine: Tree, *, is_there: bool) -> N
         found = list(group)
         if found[0].whole:
             gone = "    you deleted it" if is_there and path not in mine else ""
-            about = f"the whole file, {len(found[0].lines)} lines{gone}"
+            about = f"the whole file, {show.count(len(found[0].lines), 'line')}{gone}"
             click.echo(f"{click.style(path, bold=True)}    {about}")
             if path.endswith(".py") and (words := purpose(having[path])):
                 click.echo(f"  {words}")
@@ -126,18 +130,11 @@ def _show(pieces: list[Piece], having: Tree, mine: Tree, *, is_there: bool) -> N
             if number:
                 click.echo("    …")
             for line, text in piece.lines:
-                _show_line(line, text, is_there=is_there)
+                click.echo(f"{line:5}  {text}" if line else f"    +  {text}".rstrip())
+            if piece.changed:
+                click.secho("       you changed this", dim=True)
             if piece.instead and any(text.strip() for text in piece.instead):
                 click.secho(f"       without it: {_one_line(piece.instead)}", dim=True)
-
-
-def _show_line(number: int | None, text: str, *, is_there: bool) -> None:
-    if number:
-        click.echo(f"{number:5}  {text}")
-    elif is_there and text.strip():
-        click.echo(f"    ~  {text}{click.style('    not there as litgen wrote it', dim=True)}")
-    else:
-        click.echo(f"    +  {text}".rstrip())
 
 
 def _one_line(lines: tuple[str, ...]) -> str:

@@ -42,8 +42,8 @@ def _steps(change: Change) -> list[str]:
     written = changed(change.project.base, change.wanted.files)
     paths = [file.path for file in change.files if file.path in written]
     if paths:
-        rows.append(("template", f"what litgen {new} writes otherwise", _count(len(paths), "file")))
-    head = f"  {old} → {new}, {_count(len(rows), 'step')}"
+        rows.append(("template", f"what litgen {new} writes otherwise", count(len(paths), "file")))
+    head = f"  {old} → {new}, {count(len(rows), 'step')}"
     wide = [max((len(row[column]) for row in rows), default=0) for column in (0, 1)]
     return [click.style(head, bold=True)] + [
         f"  {number:2} {kind:{wide[0]}}  {title:{wide[1]}}  {met}"
@@ -65,7 +65,7 @@ def _met(change: Change, step: Followed) -> str:
     *first, last = step.calls
     places = f"{', '.join(first)} and {last}" if first else last
     calls = sum(step.calls.values())
-    return f"{_count(calls, 'call')} of yours, in {places}" if calls else f"imported in {places}"
+    return f"{count(calls, 'call')} of yours, in {places}" if calls else f"imported in {places}"
 
 
 def due(old: str, new: str, steps: Sequence[Followed]) -> str:
@@ -91,7 +91,7 @@ def _results(steps: Iterable[Followed]) -> list[str]:
 def _file(file: FileChange, width: int) -> list[str]:
     path = click.style(f"{file.path:{width}}", bold=True)
     if file.status == "new":
-        return [f"  {path}  {click.style('+ new', fg='green')}, {_count(file.added, 'line')}"]
+        return [f"  {path}  {click.style('+ new', fg='green')}, {count(file.added, 'line')}"]
     if file.status == "deleted":
         return [f"  {path}  {click.style('- deleted', fg='red')}"]
     names = {sign: [name for s, name in file.names if s == sign] for sign in "~+-"}
@@ -101,10 +101,10 @@ def _file(file: FileChange, width: int) -> list[str]:
         imports = [name for name in names[sign] if _is_import(name)]
         words = ([", ".join(definitions)] if definitions else []) + imports
         rows += [click.style(f"{sign} {word}", fg=color) for word in words]
-    count = f"{f'+{file.added}':>4} {f'-{file.removed}':>4}"
+    counts = f"{f'+{file.added}':>4} {f'-{file.removed}':>4}"
     first, *rest = rows or [""]
     margin = " " * (width + 4 + 9 + 2)
-    return [f"  {path}  {count}  {first}".rstrip(), *(f"{margin}{row}" for row in rest)]
+    return [f"  {path}  {counts}  {first}".rstrip(), *(f"{margin}{row}" for row in rest)]
 
 
 def _is_import(name: str) -> bool:
@@ -115,9 +115,9 @@ def _edits(change: Change) -> list[str]:
     """What the owner wrote himself into these files and finds there again."""
     edits, found = change.edits, []
     if edits.statements:
-        found.append(_count(edits.statements, "statement"))
+        found.append(count(edits.statements, "statement"))
     if edits.comments:
-        found.append(_count(edits.comments, "comment"))
+        found.append(count(edits.comments, "comment"))
     if edits.layout:
         found.append("formatting")
     kept = [", ".join(found)] if found else []
@@ -129,7 +129,7 @@ def _renames(change: Change) -> list[tuple[str, str]]:
     return sorted(change.merge.renames.items())
 
 
-def _count(number: int, noun: str) -> str:
+def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
@@ -137,10 +137,10 @@ def conflict(change: Change, command: str) -> str:
     """Why nothing was changed: each place, both versions, and how to go on."""
     refusals = change.refusals
     verb = "does" if len(refusals) == 1 else "do"
-    places = _count(change.places, "edit")
+    places = count(change.places, "edit")
     head = f"{len(refusals)} of {places} {verb} not fit"
     if change.taken.doubts:
-        head = f"{_count(len(refusals), 'place')} of yours cannot be followed"
+        head = f"{count(len(refusals), 'place')} of yours cannot be followed"
     lines = [click.style(f"litgen: nothing was changed: {head}", fg="red")]
     for refusal in refusals:
         lines += _refusal(refusal)
@@ -185,7 +185,7 @@ def _place(refusal: Refusal) -> str:
 def _shortened(text: str) -> list[str]:
     lines = text.rstrip().split("\n") if text.strip() else []
     more = len(lines) - LONGEST
-    return lines if more <= 0 else [*lines[:LONGEST], f"… {_count(more, 'more line')}"]
+    return lines if more <= 0 else [*lines[:LONGEST], f"… {count(more, 'more line')}"]
 
 
 def _by_hand(refusal: Refusal) -> str:
@@ -230,7 +230,7 @@ def verified(losses: Losses) -> str:
 
 def marked(change: Change, verb: str) -> str:
     """Where both versions stand now, and how to go on."""
-    places = _count(len(change.refusals), "place")
+    places = count(len(change.refusals), "place")
     head = f"litgen: {places} left to you, between markers where both changed a line"
     lines = [click.style(head, fg="red")]
     lines += [f"  {_place(each)}: {each.reason}" for each in change.refusals]
