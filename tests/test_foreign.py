@@ -548,7 +548,7 @@ def test_list_shows_the_template_s_questions(litgen: Run, folder: Path) -> None:
     edit(folder / "copier.yml", "_subdirectory", f"{TASKS}_subdirectory")
     proj = made(litgen, folder, "--trust")
     said = litgen("list", cwd=proj).stdout
-    assert "one of  sqlite, postgres" in said and "here    ['mail']" in said
+    assert "one of  sqlite, postgres" in said and "here    mail" in said
     assert json.loads(litgen("list", "--json", cwd=proj).stdout)["port"]["default"] == 5432
 
 

@@ -209,7 +209,7 @@ def _code(folder: Path) -> list[Check]:
             continue  # a project may do without
         except (OSError, ValueError) as error:
             checks.append(Check("code", "bad", f"{path}: {error}", f"edit {path}"))
-    return checks or [Check("code", "ok", f"{len(paths) - 1} Python files parse")]
+    return checks or [Check("code", "ok", f"every Python file parses ({len(paths) - 1})")]
 
 
 def _pyproject(folder: Path) -> str:

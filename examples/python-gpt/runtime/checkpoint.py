@@ -171,11 +171,11 @@ def _read_rank(folder: Path, rank: int) -> dict[str, Any]:
 
 def _settle(files: Iterable[Path]) -> dict[str, int]:
     """Wait until the files are on disk; return their checksums."""
-    looks = {}
+    sums = {}
     for file in files:
         sync(file)  # DCP does, but before the last bytes have left its buffer
-        looks[file.name] = _checksum(file)
-    return looks
+        sums[file.name] = _checksum(file)
+    return sums
 
 
 def _check(folder: Path, files: dict[str, int]) -> None:

@@ -39,7 +39,7 @@ def answer(project: Project, verb: str, words: tuple[str, ...], options: Options
                 f"litgen set {name} and another answer",
             )
         found = project.answers.get(name, "not asked")
-        nothing_to_do(f"{name} is {_shown(found)} already", options, command=command)
+        nothing_to_do(f"{name} is {shown(found)} already", options, command=command)
         return
     carry(project, wish, options, command=command)
 
@@ -82,13 +82,13 @@ def compare_answers(project: Project, words: tuple[str, ...], *, trust: bool) ->
             other, without = default.answers.get(name), default.files
     if answer == other:
         raise LitgenError(
-            f"{name} {_shown(answer)} is what the project has, and the default as well",
+            f"{name} {shown(answer)} is what the project has, and the default as well",
             f"litgen explain {name} and another answer",
         )
     trees = [
         {p: t for p, t in each.items() if not is_binary(t)} for each in (having.files, without)
     ]
-    return Compared(name, _shown(answer), _shown(other), is_there, trees[0], trees[1])
+    return Compared(name, shown(answer), shown(other), is_there, trees[0], trees[1])
 
 
 def upgrade_template(
@@ -172,10 +172,11 @@ def _given(
 
 
 def _is(answer: Any, word: str) -> bool:
-    return _shown(answer).lower() == word.lower()
+    return shown(answer).lower() == word.lower()
 
 
-def _shown(answer: Any) -> str:
+def shown(answer: Any) -> str:
+    """An answer as it is given on the command line."""
     if isinstance(answer, list):
-        return ", ".join(map(_shown, answer)) or "empty"
+        return ", ".join(map(shown, answer)) or "empty"
     return str(answer).lower() if isinstance(answer, bool) else str(answer)

@@ -24,7 +24,6 @@ from litgen_torch.git import uncommitted
 from litgen_torch.pending import begin, read_pending
 from litgen_torch.places import read_tree
 from litgen_torch.project import (
-    RECORD,
     Project,
     find_project,
     python_files,
@@ -47,8 +46,11 @@ def find_and_recover() -> Path:
 
 def in_project() -> bool:
     """Whether the current folder lies in a project."""
-    here = Path.cwd()
-    return any((folder / RECORD).is_file() for folder in (here, *here.parents))
+    try:
+        find_project(Path.cwd())
+    except LitgenError:
+        return False
+    return True
 
 
 def open_project() -> Project:

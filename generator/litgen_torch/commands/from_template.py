@@ -11,7 +11,7 @@ import click
 
 from litgen_torch import tree
 from litgen_torch.answers import FLAGS
-from litgen_torch.commands.answering import pairs
+from litgen_torch.commands.answering import pairs, shown
 from litgen_torch.commands.editing import is_terminal
 from litgen_torch.commands.new import read_file
 from litgen_torch.errors import LitgenError
@@ -51,7 +51,9 @@ def make(request: Request) -> None:
             base = render_foreign(template, request.name, {}, last=made.answers).files
     hidden = [name for name in template.secret if made.files != base]
     again = _again(request, template, made.answers)
-    taken = [f"{name}={answer}" for name, answer in made.answers.items() if name not in given]
+    taken = [
+        f"{name}={shown(answer)}" for name, answer in made.answers.items() if name not in given
+    ]
     if taken and not (asking or request.yes or request.as_json):
         click.echo(f"nothing asked; defaults taken: {' '.join(taken)}", err=True)
     if not request.as_json:

@@ -6,7 +6,7 @@ import click
 
 from litgen_torch.answers import FLAGS, Answers, complete, with_defaults
 from litgen_torch.catalog import Question, packages, questions
-from litgen_torch.commands.answering import questions_of
+from litgen_torch.commands.answering import questions_of, shown
 from litgen_torch.commands.editing import in_project, open_project
 from litgen_torch.project import Project
 from litgen_torch.render import evaluate, templates_folder
@@ -45,7 +45,7 @@ def _show_questions(project: Project, *, as_json: bool) -> None:
         click.echo(json.dumps(questions, indent=2, default=str))
         return
     for name, about in questions.items():
-        has = project.answers.get(name, "not asked, or secret")
+        has = shown(project.answers.get(name, "not asked, or secret"))
         click.echo(f"{click.style(name, bold=True)}    {about.get('help', '')}".rstrip())
         click.echo(f"  {'here':8}{has}")
         for title, key in (("one of", "choices"), ("default", "default"), ("when", "when")):
@@ -55,7 +55,7 @@ def _show_questions(project: Project, *, as_json: bool) -> None:
 
 
 def _words(said: object) -> str:
-    return ", ".join(map(str, said)) if isinstance(said, list | dict) else str(said)
+    return shown([*said] if isinstance(said, dict) else said)
 
 
 def _data(question: Question) -> dict[str, object]:

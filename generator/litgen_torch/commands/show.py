@@ -1,6 +1,7 @@
 """Changes of a project on the screen: what becomes of each file, and what does not fit."""
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -126,7 +127,10 @@ def _edits(change: Change) -> list[str]:
 
 
 def _renames(change: Change) -> list[tuple[str, str]]:
-    return sorted(change.merge.renames.items())
+    """The owner's names that stand in the lines that come."""
+    lines = [line for line in change.diff.splitlines() if line.startswith("+")]
+    words = set(re.findall(r"\w+", "\n".join(lines)))
+    return sorted((old, name) for old, name in change.merge.renames.items() if name in words)
 
 
 def count(number: int, noun: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 
 import click
 
+from litgen_torch.commands.answering import shown
 from litgen_torch.commands.editing import open_project
 from litgen_torch.compare import file_change
 from litgen_torch.content import binary
@@ -83,7 +84,7 @@ def states_of(project: Project) -> list[State]:
 
 def _answers(project: Project) -> str:
     if project.template:
-        return ", ".join(f"{name} {answer}" for name, answer in project.answers.items())
+        return ", ".join(f"{name} {shown(answer)}" for name, answer in project.answers.items())
     answers = project.answers.values()
     words = [word for a in answers for word in ([a] if isinstance(a, str) else a)]
     return ", ".join(words)
