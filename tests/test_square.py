@@ -123,6 +123,8 @@ def test_only_what_does_not_depend_on_each_other_may_change_places() -> None:
         ("print(ema)", "ema.update()", "wrong"),
         ("x = 1", "y = x", "wrong"),
         ("return", "ema.update()", "wrong"),
+        ("if a: raise b", "c = d", "order"),
+        ("if a: raise b", "ema.update()", "wrong"),
     ]:
         shaped = replace(
             some,
