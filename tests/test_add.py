@@ -251,6 +251,22 @@ def test_the_accepted_place_may_have_moved_meanwhile(litgen: Run, conflict: Path
     assert done.returncode == 0, done.stderr
 
 
+def test_a_place_to_accept_that_is_none_is_said(litgen: Run, conflict: Path) -> None:
+    before = state(conflict)
+    done = litgen("add", "fp16", "--accept", "trian.py:108", cwd=conflict)
+    assert (done.returncode, done.stdout) == (3, "")
+    said = re.search(r"--accept trian.py:108: no such place; .* (train.py:\d+)\n", done.stderr)
+    assert said, done.stderr
+    assert state(conflict) == before
+    both = ["--accept", said[1], "--accept", "trian.py:108"]
+    told = json.loads(litgen("add", "fp16", *both, "--dry-run", "--json", cwd=conflict).stdout)
+    assert (told["refusals"], told["idle"]) == ([], ["trian.py:108"])
+    done = litgen("add", "fp16", *both, cwd=conflict)
+    assert done.returncode == 0
+    assert "trian.py:108: nothing to accept, it fits there" in done.stdout
+    assert f"{said[1]}: yours stays, as accepted" in done.stdout
+
+
 @pytest.mark.parametrize("option", ["--json", "--check", "--dry-run", "--diff", "-y", "--force"])
 def test_a_conflict_is_never_0(litgen: Run, conflict: Path, option: str) -> None:
     before = state(conflict)

@@ -123,8 +123,8 @@ def plan(
         rules = replace(rules, accept=rules.accept.union(places.values()))
         change = plan_change(project, mine, wish, rules=rules)
     if change.refusals and options.markers:
-        return plan_change(project, mine, wish, rules=replace(rules, markers=True))
-    return change
+        change = plan_change(project, mine, wish, rules=replace(rules, markers=True))
+    return replace(change, idle=frozenset(wished))
 
 
 def settle(change: Change, options: Options, *, command: list[str], ask: bool = False) -> None:

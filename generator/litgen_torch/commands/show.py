@@ -25,6 +25,7 @@ def summary(change: Change) -> str:
     width = max((len(file.path) for file in files), default=0)
     lines = [line for file in files for line in _file(file, width)]
     lines += [f"  {at(*place)}: yours stays, as accepted" for place in sorted(change.rules.accept)]
+    lines += [f"  {at(*place)}: nothing to accept, it fits there" for place in sorted(change.idle)]
     lines += [f"  {sentence}" for sentence in change.merge.kept]
     lines += [f"  {sentence}" for sentence in change.wanted.notes]
     lines += [] if files else ["  no file of yours changes: only what litgen knows of the project"]
@@ -148,6 +149,9 @@ def conflict(change: Change, command: str) -> str:
     lines = [click.style(f"litgen: nothing was changed: {head}", fg="red")]
     for refusal in refusals:
         lines += _refusal(refusal)
+    there = ", ".join(dict.fromkeys(map(_place, refusals)))
+    for place in sorted(change.idle):
+        lines.append(f"  --accept {at(*place)}: no such place; what does not fit is {there}")
     if change.taken.doubts:
         again = f"{command}        or leave it so: {command}{_accepts(refusals)}"
         return "\n".join([*lines, f"  then:    {again}"])
@@ -218,6 +222,7 @@ def report(change: Change, command: Sequence[str]) -> dict[str, object]:
         "notes": list(change.wanted.notes),
         "files": [asdict(file) for file in change.files],
         "refusals": [asdict(each) | {"accept": _place(each)} for each in change.refusals],
+        "idle": [at(*place) for place in sorted(change.idle)],
         "kept": list(change.merge.kept),
         "renames": change.merge.renames,
         "edits": asdict(change.edits),
