@@ -303,6 +303,25 @@ def test_what_git_could_not_bring_back_is_not_written_over(litgen: Run, folder: 
     assert (folder / "train.py").read_text() == before
 
 
+def test_what_litgen_wrote_itself_is_no_uncommitted_change_of_yours(
+    litgen: Run, folder: Path
+) -> None:
+    git(folder, "init", "-q")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-qm", "as written")
+    for words in (["add", "ddp"], ["add", "compile"], ["remove", "compile"], ["add", "ema"]):
+        done = litgen(*words, cwd=folder)
+        assert (done.returncode, done.stderr) == (0, "")
+    edit(folder / "train.py", "    model.train()\n    while", "    print(1)\n    while")
+    done = litgen("add", "fp16", cwd=folder)
+    assert done.returncode == 1 and "git has no copy of train.py as" in done.stderr
+    edit(folder / "train.py", "    print(1)\n    while", "    model.train()\n    while")
+    assert litgen("add", "compile", cwd=folder).returncode == 0
+    for _ in range(5):
+        assert litgen("undo", cwd=folder).returncode == 0
+    git(folder, "diff", "--exit-code")
+
+
 VERSIONS = {"older": ("0.0.9", "fix: litgen upgrade"), "newer": ("99.1.0", "litgen-torch>=99.1.0")}
 
 

@@ -6,7 +6,7 @@ is a change that restores what the last of them replaced. How the steps are done
 
 import contextlib
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from litgen_torch.content import to_bytes
 from litgen_torch.disk import alone_in, errors_for_people
 from litgen_torch.errors import LitgenError
 from litgen_torch.journal import File, Journal, Step, read_journal
-from litgen_torch.places import check_places, digest, place, read_file
+from litgen_torch.places import check_places, digest, digest_of, place, read_file
 from litgen_torch.render import Tree
 from litgen_torch.staging import (
     FORTH,
@@ -82,6 +82,14 @@ def undo(folder: Path, *, force: bool = False) -> str:
         else:
             record.unlink()
         return last.title
+
+
+def as_left(folder: Path, paths: Iterable[str]) -> set[str]:
+    """Those of the paths that are to the byte as litgen's last change of them left them."""
+    journals = [read_journal(record) for record in records(folder)]  # the last one last
+    left = {step.path: step.new for each in journals if each.keep for step in each.steps}
+    known = [path for path in paths if path in left]
+    return {path for path in known if digest_of(place(folder, path)) == left[path]}
 
 
 def _not_as_left(last: Journal, edited: list[str]) -> LitgenError:

@@ -177,7 +177,7 @@ def test_an_edited_project_goes_on_after_a_merge(litgen: Run, folder: Path) -> N
     assert litgen("status", cwd=folder).returncode == 0
     assert read_project(folder).answers == START | {"feature": ("compile", "ema")}
     for words in (["remove", "ema"], ["remove", "compile"]):
-        done = litgen(*words, "--force", cwd=folder)
+        done = litgen(*words, cwd=folder)
         assert done.returncode == 0, done.stderr
     assert told_of_record(litgen, folder)["state"] == "ok"
     left = {path.name: path.read_text() for path in folder.glob("*.*") if path.is_file()}

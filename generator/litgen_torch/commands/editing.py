@@ -31,7 +31,7 @@ from litgen_torch.project import (
     written_by,
 )
 from litgen_torch.render import Tree
-from litgen_torch.transaction import commit, recover
+from litgen_torch.transaction import as_left, commit, recover
 from litgen_torch.verify import Losses, verify
 from litgen_torch.versions import installed, is_newer
 
@@ -187,7 +187,8 @@ def _examined(change: Change, options: Options) -> Losses | None:
     """Refuse to write over what git could not bring back, and what would train otherwise."""
     folder, paths = change.project.folder, [file.path for file in change.files]
     dirty = [] if options.force else uncommitted(folder, paths)
-    if dirty:
+    written = as_left(folder, dirty) if dirty else ()  # by litgen, and undo has what was before
+    if dirty := [path for path in dirty if path not in written]:
         raise LitgenError(
             f"nothing was changed: git has no copy of {', '.join(dirty)} as it is now",
             "git commit, or --force (litgen undo takes it back)",
