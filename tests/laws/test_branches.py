@@ -185,6 +185,23 @@ def test_an_edited_project_goes_on_after_a_merge(litgen: Run, folder: Path) -> N
     assert left == {path.name: path.read_text() for path in folder.glob("*.*") if path.is_file()}
 
 
+def test_doctor_and_upgrade_say_one_thing_of_a_merged_project(litgen: Run, folder: Path) -> None:
+    branch(litgen, folder, "add", "feature", "ema")
+    branch(litgen, folder, "add", "precision", "bf16")
+    assert not merge(folder, "ema", "bf16")
+    check = told_of_record(litgen, folder)
+    said = litgen("upgrade", "--list", cwd=folder).stdout
+    assert (check["state"], check["fix"]) == ("note", "litgen upgrade")
+    words, _, paths = check["words"].partition(": ")
+    assert "after a merge" in words and f"  record  {words}\n" in said
+    told = json.loads(litgen("upgrade", "--list", "--json", cwd=folder).stdout)
+    assert (told["steps"], told["record"], told["files"]) == ([], paths.split(", "), [])
+    assert litgen("upgrade", cwd=folder).returncode == 0
+    assert told_of_record(litgen, folder)["state"] == "ok"
+    assert "no step is due" in litgen("upgrade", "--list", cwd=folder).stdout
+    assert "nothing to do" in litgen("upgrade", cwd=folder).stdout
+
+
 def test_two_answers_to_one_question_are_left_to_the_owner(litgen: Run, folder: Path) -> None:
     branch(litgen, folder, "add", "precision", "bf16")
     branch(litgen, folder, "add", "precision", "fp16")

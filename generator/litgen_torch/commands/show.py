@@ -13,7 +13,9 @@ from litgen_torch.cli import colour
 from litgen_torch.codemods.step import Followed
 from litgen_torch.compare import FileChange, changed, unified
 from litgen_torch.merge.outcome import Refusal
+from litgen_torch.project import UNSETTLED, Project
 from litgen_torch.verify import Losses
+from litgen_torch.versions import installed
 
 LONGEST = 12  # lines of a version that is shown
 COLOURS = {"+": "green", "-": "red", "@": "cyan"}
@@ -70,18 +72,20 @@ def _met(change: Change, step: Followed) -> str:
     return f"{count(calls, 'call')} of yours, in {places}" if calls else f"imported in {places}"
 
 
-def due(old: str, new: str, steps: Sequence[Followed]) -> str:
-    """The steps between two versions, whatever they will find in the project."""
-    if old == new:
-        return f"litgen {old} wrote this project, and this is {new}: no step is due"
-    width = max((len(_about(step)[0]) for step in steps), default=0)
-    lines = [f"{old} → {new}"]
-    for kind, title in map(_about, steps):
-        lines.append(f"  {kind:{width}}  {title}")
-    lines += [f"  {'template':{width}}  what litgen {new} writes otherwise"]
-    return "\n".join(
-        [*lines, *_results(steps), "what it comes to in your files: litgen upgrade --dry-run"]
-    )
+def due(
+    project: Project, steps: Sequence[Followed], *, record: Sequence[str], files: Sequence[str]
+) -> str:
+    """The steps to the installed version, whatever they will find in the owner's files."""
+    old, new = project.version, installed()
+    rows = [_about(step) for step in steps]
+    rows += [("record", UNSETTLED)] if record else []
+    rows += [("template", f"what litgen {new} writes otherwise")] if files or old != new else []
+    head = f"{old} → {new}" if old != new else f"litgen {old} wrote this project, and this is {new}"
+    if not rows:
+        return f"{head}: no step is due"
+    width = max(len(kind) for kind, _ in rows)
+    lines = [head, *(f"  {kind:{width}}  {title}" for kind, title in rows), *_results(steps)]
+    return "\n".join([*lines, "what it comes to in your files: litgen upgrade --dry-run"])
 
 
 def _results(steps: Iterable[Followed]) -> list[str]:
