@@ -12,7 +12,7 @@ from litgen_torch import staging
 from litgen_torch.catalog import packages
 from litgen_torch.environment import probe, python_of
 from litgen_torch.errors import LitgenError
-from litgen_torch.git import markers
+from litgen_torch.git import in_conflict
 from litgen_torch.origin import Origin, newest
 from litgen_torch.pending import read_pending
 from litgen_torch.project import (
@@ -187,8 +187,8 @@ def _code(folder: Path) -> list[Check]:
     for path in paths:
         try:
             text = (folder / path).read_text(encoding="utf-8")
-            if marks := markers(path, text):
-                words = f"{path}:{marks[0]}: a conflict's marker"
+            if line := in_conflict(text):
+                words = f"{path}:{line}: a conflict's marker"
                 checks.append(Check("code", "bad", words, f"edit {path}"))
             elif path.endswith(".py"):
                 ast.parse(text)

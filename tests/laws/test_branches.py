@@ -225,6 +225,24 @@ def test_two_answers_to_one_question_are_left_to_the_owner(litgen: Run, folder: 
     assert litgen("add", "ema", cwd=folder).returncode == 0
 
 
+def test_a_conflict_of_git_s_is_resolved_before_any_change(litgen: Run, folder: Path) -> None:
+    branch(litgen, folder, "add", "strategy", "fsdp")
+    branch(litgen, folder, "add", "feature", "ema")
+    edit(folder / "train.py", "    model.train()\n    while", "    model.train(True)\n    while")
+    commit_all(folder, "ema")
+    git(folder, "checkout", "-q", "fsdp")
+    edit(folder / "train.py", "    model.train()\n    while", "    net.train()\n    while")
+    commit_all(folder, "fsdp")
+    assert "train.py" in merge(folder, "fsdp", "ema")
+    before = state(folder)
+    line = (folder / "train.py").read_text().split("\n").index("<<<<<<< HEAD") + 1
+    for words in ("upgrade", "add profiler", "remove fsdp --force --conflicts=markers"):
+        done = litgen(*words.split(), cwd=folder)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert f"train.py:{line} is a marker of a merge" in done.stderr
+        assert state(folder) == before
+
+
 def test_undo_takes_back_nothing_of_another_branch(litgen: Run, folder: Path) -> None:
     branch(litgen, folder, "add", "feature", "ema")
     branch(litgen, folder, "add", "feature", "compile")

@@ -20,7 +20,7 @@ from litgen_torch.commands import show
 from litgen_torch.commands.options import Options
 from litgen_torch.content import binary
 from litgen_torch.errors import LitgenError
-from litgen_torch.git import uncommitted
+from litgen_torch.git import in_conflict, uncommitted
 from litgen_torch.pending import begin, read_pending
 from litgen_torch.places import read_tree
 from litgen_torch.project import (
@@ -117,6 +117,7 @@ def plan(
     project: Project, mine: Tree, wish: Wanted, *, options: Options, rules: Rules = REFUSE
 ) -> Change:
     """The change, with what the options say of places where it does not fit."""
+    _check_merged(project, mine, wish)
     change, wished = plan_change(project, mine, wish, rules=rules), set(options.accept)
     while places := accepted(wished, change.refusals):  # with these, others may come up
         wished -= places.keys()
@@ -125,6 +126,17 @@ def plan(
     if change.refusals and options.markers:
         change = plan_change(project, mine, wish, rules=replace(rules, markers=True))
     return replace(change, idle=frozenset(wished))
+
+
+def _check_merged(project: Project, mine: Tree, wish: Wanted) -> None:
+    """Raise LitgenError while git has left both versions in a file: which is the owner's?"""
+    for path in sorted(mine.keys() & (project.base.keys() | wish.files.keys())):
+        line = in_conflict(mine[path])
+        if line and not in_conflict(project.base.get(path, "")):
+            raise LitgenError(
+                f"nothing was changed: {path}:{line} is a marker of a merge that is not finished",
+                f"edit {path}, then run this again",
+            )
 
 
 def settle(change: Change, options: Options, *, command: list[str], ask: bool = False) -> None:
