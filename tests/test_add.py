@@ -63,10 +63,21 @@ def test_an_untouched_project_becomes_what_new_would_write_and_back(
 
 def test_undo_restores_what_was_there(litgen: Run, folder: Path) -> None:
     before = files(folder)
-    litgen("add", "ddp", cwd=folder)
+    added = json.loads(litgen("add", "ddp", "--json", cwd=folder).stdout)["files"]
     done = litgen("undo", cwd=folder)
-    assert (done.returncode, done.stdout) == (0, "Undone: litgen add strategy ddp\n")
+    assert done.returncode == 0
     assert files(folder) == before
+    head, *lines = done.stdout.splitlines()
+    assert head == "Undone: litgen add strategy ddp"
+    assert [line.split()[0] for line in lines if not line.startswith("   ")] == [
+        file["path"] for file in added
+    ]
+    assert re.search(r"train.py .* ~ .*main\(\)", done.stdout)
+    assert re.search(r"runtime/dist.py +- deleted", done.stdout)
+    litgen("add", "ddp", cwd=folder)
+    told = json.loads(litgen("undo", "--json", cwd=folder).stdout)
+    counts = {file["path"]: (file["added"], file["removed"]) for file in told["files"]}
+    assert counts == {file["path"]: (file["removed"], file["added"]) for file in added}
     again = litgen("undo", "--json", cwd=folder)
     assert again.returncode == 1 and "nothing to undo" in again.stderr
 

@@ -154,7 +154,7 @@ def test_undo_brings_all_of_it_back(litgen: Run, edited: Path) -> None:
     assert litgen("upgrade", cwd=edited).returncode == 0
     assert "cosine" in (edited / "runtime/schedule.py").read_text()
     done = litgen("undo", cwd=edited)
-    assert (done.returncode, done.stdout) == (0, "Undone: litgen upgrade\n")
+    assert done.returncode == 0 and done.stdout.startswith("Undone: litgen upgrade\n")
     assert files(edited) == before
     assert litgen("upgrade", "--check", cwd=edited).returncode == 1
 

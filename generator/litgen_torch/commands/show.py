@@ -24,8 +24,7 @@ COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 def summary(change: Change) -> str:
     """The steps, if litgen is another, a line or more for each file, and what stays the owner's."""
     files = change.files
-    width = max((len(file.path) for file in files), default=0)
-    lines = [line for file in files for line in _file(file, width)]
+    lines = file_lines(files)
     lines += [f"  {at(*place)}: yours stays, as accepted" for place in sorted(change.rules.accept)]
     lines += [f"  {at(*place)}: nothing to accept, it fits there" for place in sorted(change.idle)]
     lines += [f"  {sentence}" for sentence in change.merge.kept]
@@ -92,6 +91,12 @@ def _results(steps: Iterable[Followed]) -> list[str]:
     """Whether a run may train to other numbers afterwards."""
     found = [step for step in steps if step.changes_results]
     return [f"  Your results may change ({step.id}): {step.changes_results}" for step in found]
+
+
+def file_lines(files: Sequence[FileChange]) -> list[str]:
+    """What becomes of each file, in a line or more."""
+    width = max((len(file.path) for file in files), default=0)
+    return [line for file in files for line in _file(file, width)]
 
 
 def _file(file: FileChange, width: int) -> list[str]:
