@@ -29,8 +29,24 @@ def test_status_says_how_each_file_stands(litgen: Run, folder: Path) -> None:
     assert not any(file["behind"] for file in told["files"])
     assert (told["version"], told["pending"]) == (told["installed"], None)
     text = litgen("status", cwd=folder / "runtime").stdout
-    assert "edited            train.py  +0 -1" in text
-    assert "deleted           AGENTS.md" in text
+    others = len(states)
+    assert text.splitlines()[1:] == [
+        "  deleted    AGENTS.md",
+        "  edited     train.py    +0   -1",
+        f"  untouched  {others} other files",
+        "what you changed: litgen diff",
+    ]
+    full = litgen("status", "--all", cwd=folder).stdout
+    assert [line.split()[1] for line in full.splitlines()[1:-1]] == sorted(
+        [*states, "train.py", "AGENTS.md"]
+    )
+
+
+def test_status_of_an_untouched_project_is_short(litgen: Run, folder: Path) -> None:
+    head, files, *more = litgen("status", cwd=folder).stdout.splitlines()
+    assert head.startswith("proj · litgen ") and "ddp" in head
+    assert files == f"  untouched  all {len(read_project(folder).base)} files"
+    assert not more
 
 
 def test_a_file_that_today_s_templates_write_otherwise_is_behind(litgen: Run, folder: Path) -> None:
@@ -38,7 +54,7 @@ def test_a_file_that_today_s_templates_write_otherwise_is_behind(litgen: Run, fo
     told = json.loads(litgen("status", "--json", cwd=folder).stdout)
     assert [f["path"] for f in told["files"] if f["behind"]] == ["runtime/rng.py"]
     said = litgen("status", cwd=folder).stdout
-    assert "untouched, behind runtime/rng.py" in said and "litgen upgrade" in said
+    assert "untouched, behind  runtime/rng.py" in said and "litgen upgrade" in said
     diff = litgen("diff", "--template", cwd=folder).stdout
     assert diff.startswith("--- a/runtime/rng.py\n+++ b/runtime/rng.py\n") and "-older\n" in diff
 
