@@ -194,6 +194,32 @@ def test_files_that_are_yours_are_not_offered_again(litgen: Run, folder: Path) -
     assert litgen("upgrade", "--check", cwd=folder).returncode == 0, "nor at the next time"
 
 
+@pytest.mark.parametrize("name", ["blocks.py", "net.py"], ids=["a class", "the whole file"])
+def test_what_you_moved_out_of_a_file_of_yours_is_not_offered_again(
+    litgen: Run, folder: Path, name: str
+) -> None:
+    text = (folder / "model.py").read_text().replace("GroupNorm(8", "GroupNorm(4")  # the older one
+    as_if_older(folder, "model.py", text, untouched=True)
+    if name == "net.py":
+        (folder / "model.py").rename(folder / name)
+        edit(folder / "train.py", "from model import", "from net import")
+    else:
+        at = text.index("class Block")
+        imports = "import torch.nn.functional as F\nfrom torch import Tensor, nn\n\n\n"
+        (folder / name).write_text(imports + text[at:])
+        head = text.replace("from config", "from blocks import Block\nfrom config")
+        (folder / "model.py").write_text(head[: head.index("class Block")].rstrip() + "\n")
+    before = own(folder)
+    done = litgen("upgrade", cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    for path in {"model.py", name} & before.keys():
+        assert (folder / path).read_text() == before[path]
+    kept = name if name == "net.py" else "model.py"
+    assert f"  {kept}: yours, although the template changed it\n" in done.stdout
+    assert not (folder / "model.py").exists() or name == "blocks.py"
+    assert litgen("upgrade", "--check", cwd=folder).returncode == 0, "nor at the next time"
+
+
 def as_if_older(folder: Path, path: str, text: str, *, untouched: bool = False) -> None:
     """The project as a litgen would have left it whose templates had this text there."""
     from litgen_torch.project import with_record
