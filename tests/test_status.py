@@ -3,11 +3,13 @@
 import json
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from projects import Run
 from test_add import edit, files, state
 
+from litgen_torch.catalog import questions
 from litgen_torch.project import SUMS, read_project
 
 
@@ -143,6 +145,32 @@ def test_explain_knows_needs_and_packages(litgen: Run) -> None:
     told = json.loads(litgen("explain", "bpe", "--json").stdout)
     assert (told["needs"], told["packages"]) == (["task language-model"], ["tokenizers"])
     assert "needs task language-model, package tokenizers" in litgen("explain", "bpe").stdout
+
+
+PAGES = {
+    choice.value: choice.page
+    for question in questions()
+    for choice in question.choices
+    if choice.page
+}
+OF_TORCH = "https://docs.pytorch.org/docs/stable/"
+
+
+@pytest.mark.parametrize("choice", PAGES)
+def test_a_page_that_says_more_is_one_that_stays(choice: str) -> None:
+    page = urlsplit(PAGES[choice])
+    assert page.scheme == "https" and page.netloc and not page.query
+    if "pytorch" in page.netloc:
+        assert PAGES[choice].startswith(OF_TORCH) and page.path.endswith(".html")
+    assert not re.search(r"/v?\d+\.\d+/", page.path), "the page of one version"
+
+
+def test_explain_names_a_page_that_says_more(litgen: Run) -> None:
+    page = f"{OF_TORCH}distributed.fsdp.fully_shard.html"
+    assert f"\n  more: {page}\n" in litgen("explain", "fsdp").stdout
+    assert json.loads(litgen("explain", "fsdp", "--json").stdout)["page"] == page
+    assert "more:" not in litgen("explain", "single").stdout
+    assert PAGES.keys() >= {"ddp", "fsdp", "bf16", "fp16", "compile"}
 
 
 def test_explain_of_a_default_shows_what_another_would_replace(litgen: Run) -> None:
