@@ -10,7 +10,9 @@ file of `save_weights`, which `torch.load(weights_only=True)` reads.
 
 import io
 import json
+import math
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -41,6 +43,8 @@ class Checkpoints:
     ) -> None:
         self.folder, self.keep, self.world = folder, keep, world or World()
         self.also = {**(also or {})}
+        self.score: float | None = None  # of the step that is saved next; kept in its run.json
+        self.best: Callable[[list[Path]], list[Path]] | None = None  # those that stay besides
         self._whole: Path | None = None  # so that `load` need not read it once more to know
 
     def latest(self) -> Path | None:
@@ -79,6 +83,7 @@ class Checkpoints:
             "processes": self.world.size,
             "torch": torch.__version__,
             "optimizer": type(optimizer).__name__,
+            "score": self.score if math.isfinite(self.score or 0) else None,
             "extra": extra,
         }
         failed = f"step {step} could not be saved in {self.folder}"
@@ -166,7 +171,8 @@ class Checkpoints:
         draft.rename(final)
         sync(self.folder)
         found = self._complete()
-        stay = [path for path in found if path <= final][-self.keep :]
+        past = [path for path in found if path <= final]
+        stay = past[-self.keep :] + (self.best(past) if self.best else [])
         for old in set(found) - set(stay):
             old.rename(old.with_name(f".{old.name}"))  # never half a checkpoint under a full name
         self._sweep()
