@@ -140,6 +140,7 @@ ADDED = {
     "ema": r"\b(?i:ema)\b|ema_",
     "metrics": r"torchmetrics|val_metrics|metrics\.py",
     "early-stopping": r"early_stopping|EarlyStopping|patience",
+    "keep-best": r"keep_best|keep-best",
     "activation-checkpointing": r"checkpoint_activations",
     "profiler": r"(?i)profiler",
     "schedule": r"wsd|schedule\(|config\.schedule|the schedule",
