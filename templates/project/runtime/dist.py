@@ -48,7 +48,13 @@ class Processes(World):
 
     def any(self, flag: bool) -> bool:
         seen = torch.tensor(int(flag))
-        dist.all_reduce(seen, dist.ReduceOp.MAX)
+        try:
+            dist.all_reduce(seen, dist.ReduceOp.MAX)
+        except RuntimeError as missed:  # the timeout, or the end of another process
+            raise UserError(
+                "waited in vain for the other processes, as where one saves a checkpoint alone",
+                "see what they say; all of them save and load, never one under `if world.is_main:`",
+            ) from missed
         return bool(seen)
 
     def highest_soon(self, value: int) -> int:
