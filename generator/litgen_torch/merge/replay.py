@@ -103,7 +103,7 @@ class Replay(Edits):
             return
         merge_layout(base, mine, new)
         if base.key == new.key and not base.blocks:
-            if base.text == mine.text:
+            if base.text.split() == mine.text.split():  # he may have indented it in his own way
                 self.put(base, mine, new)
         elif mine.key == new.key and not base.blocks:
             return

@@ -64,7 +64,14 @@ class World:
             yield
         except kinds as caught:
             error = caught
-        if self.any(error is not None):
+        try:
+            failed_somewhere = self.any(error is not None)
+        except RuntimeError as alone:  # the timeout of the group, or the end of another process
+            raise UserError(
+                "waited in vain for the other processes to save or load this checkpoint as well",
+                "see what they say; and call it on all of them, never under `if world.is_main:`",
+            ) from alone
+        if failed_somewhere:
             if isinstance(error, UserError):
                 raise error
             raise UserError(f"{failed}: {error or ELSEWHERE}", fix) from error
