@@ -146,6 +146,7 @@ ADDED = {
     "metrics": r"torchmetrics|val_metrics|metrics\.py",
     "early-stopping": r"early_stopping|EarlyStopping|patience",
     "keep-best": r"keep_best|keep-best",
+    "async-checkpoints": r"BackgroundWriter|while training goes on",
     "activation-checkpointing": r"checkpoint_activations",
     "profiler": r"(?i)profiler",
     "schedule": r"wsd|schedule\(|config\.schedule|the schedule",

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -18,6 +18,7 @@ class World:
     rank = 0
     size = 1
     local_rank = 0
+    group: Any = None  # torch's name for these processes; None: its default group
 
     def __init__(self, device: torch.device | str = "cpu") -> None:
         self.device = torch.device(device)
@@ -26,6 +27,10 @@ class World:
     def is_main(self) -> bool:
         """Whether this process is the one that prints and writes for all."""
         return self.rank == 0
+
+    def aside(self) -> "World":
+        """The same processes, for another thread to talk to while this one does. Collective."""
+        return self
 
     def barrier(self) -> None:
         """Wait until every process is here. Collective."""
