@@ -24,6 +24,9 @@ class World:
         """Whether this process is the one that prints and writes for all."""
         return self.rank == 0
 
+    def moved(self) -> None:
+        """This process goes on; it is called wherever that may take long."""
+
     def barrier(self) -> None:
         """Wait until every process is here. Collective."""
 
