@@ -240,6 +240,7 @@ def test_list_shows_every_choice_and_what_it_needs(litgen: Run) -> None:
         "digits": ["scikit-learn"],
         "folder": ["pillow"],
         "bpe": ["tokenizers"],
+        "float8": ["torchao"],
         "tensorboard": ["tensorboard"],
         "wandb": ["wandb"],
         "metrics": ["torchmetrics"],

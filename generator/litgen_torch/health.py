@@ -60,7 +60,7 @@ def check_environment(folder: Path, project: Project | None) -> list[Check]:
         _torch(found, pyproject, pip),
         *_missing(found, pip),
         _devices(found),
-        _bf16(found, is_used=answers.get("precision") == "bf16"),
+        _bf16(found, is_used=answers.get("precision") in ("bf16", "bf16-true")),
         _gloo(found, is_used=answers.get("strategy", "single") != "single"),
         *_torchvision(found, pip),
     ]
