@@ -121,7 +121,7 @@ def stable_under_black(tree: Tree) -> None:
 
 
 FOREIGN = {
-    "single": r"torchrun|DistributedDataParallel|fully_shard|runtime.dist|process.group|\bmesh\b",
+    "single": r"timeout|torchrun|DistributedData|fully_shard|runtime.dist|process.group|\bmesh\b",
     "ddp": r"fully_shard|MixedPrecisionPolicy|device_mesh",
     "fsdp": r"DistributedDataParallel",
     "fp32": r"autocast|[sS]caler|bfloat16|float16|hardware|float8|torchao|double|tf32|matmul_prec",
@@ -183,6 +183,7 @@ def test_nothing_of_a_choice_that_was_not_made_is_there(answers: Answers) -> Non
     assert ("runtime/hardware.py" in tree) == (answers["precision"] != "fp32")
     assert ("runtime/float8.py" in tree) == (answers["precision"] == "float8")
     assert ("runtime/dist.py" in tree) == (answers["strategy"] != "single")
+    assert ("runtime/watch.py" in tree) == (answers["strategy"] != "single")
 
 
 def test_every_add_on_has_its_folder_and_each_piece_its_place() -> None:

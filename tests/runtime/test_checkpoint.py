@@ -100,7 +100,8 @@ def test_gradients_that_lie_about_do_not_disturb_loading(tmp_path):
 
 
 def saved_alone(folder):
-    world = dist.init(timeout_s=2)
+    dist.GRACE_S = -58  # so that torch's own limit comes before that of the watch
+    world = dist.init(timeout_s=60)
     if world.rank == 0:
         try:
             model = Net()
@@ -115,8 +116,8 @@ def saved_alone(folder):
 def test_a_save_that_one_process_calls_alone_fails_in_time_and_leaves_no_checkpoint(tmp_path):
     told, _ = forked(2, saved_alone, tmp_path)
     found, fix = told.splitlines()
-    assert "waited in vain for the other processes to save" in found
-    assert "never under `if world.is_main:`" in fix
+    assert found.startswith("waited in vain for the other processes, as where one saves")
+    assert "never one under `if world.is_main:`" in fix
     assert Checkpoints(tmp_path).latest() is None and not list(tmp_path.iterdir())
 
 

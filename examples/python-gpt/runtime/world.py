@@ -32,6 +32,9 @@ class World:
         """The same processes, for another thread to talk to while this one does. Collective."""
         return self
 
+    def moved(self) -> None:
+        """This process goes on; it is called wherever that may take long."""
+
     def barrier(self) -> None:
         """Wait until every process is here. Collective."""
 
@@ -64,14 +67,7 @@ class World:
             yield
         except kinds as caught:
             error = caught
-        try:
-            failed_somewhere = self.any(error is not None)
-        except RuntimeError as alone:  # the timeout of the group, or the end of another process
-            raise UserError(
-                "waited in vain for the other processes to save or load this checkpoint as well",
-                "see what they say; and call it on all of them, never under `if world.is_main:`",
-            ) from alone
-        if failed_somewhere:
+        if self.any(error is not None):
             if isinstance(error, UserError):
                 raise error
             raise UserError(f"{failed}: {error or ELSEWHERE}", fix) from error
