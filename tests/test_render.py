@@ -147,6 +147,7 @@ ADDED = {
     "early-stopping": r"early_stopping|EarlyStopping|patience",
     "activation-checkpointing": r"checkpoint_activations",
     "profiler": r"(?i)profiler",
+    "time-limit": r"max_minutes|[tT]ime_?[lL]imit",
     "schedule": r"wsd|schedule\(|config\.schedule|the schedule",
     "compile": r"(?i)compile",
 }

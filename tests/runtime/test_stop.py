@@ -69,6 +69,30 @@ def test_a_second_ctrl_c_ends_at_once():
         os.kill(os.getpid(), signal.SIGINT)
 
 
+def test_torchrun_hands_a_ctrl_c_on_to_processes_that_have_got_it_and_that_is_no_second_one(
+    monkeypatch,
+):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
+    stop = Stop()
+    for _ in range(2):
+        os.kill(os.getpid(), signal.SIGINT)
+    assert stop.requested()
+    assert stop.exit_code == 130
+
+
+def test_a_torchrun_that_is_gone_counts_as_a_signal(monkeypatch):
+    stop = Stop()
+    monkeypatch.setattr(os, "getppid", lambda: 1)
+    assert not stop.requested(), "a shell may end before what it started"
+    monkeypatch.undo()
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
+    stop = Stop()
+    assert not stop.requested()
+    monkeypatch.setattr(os, "getppid", lambda: 1)
+    assert stop.requested()
+    assert stop.exit_code == 143
+
+
 def test_another_thread_than_the_main_one_sets_no_handler():
     before = signal.getsignal(signal.SIGTERM)
     thread = threading.Thread(target=Stop)
