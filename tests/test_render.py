@@ -145,6 +145,8 @@ ADDED = {
     "ema": r"\b(?i:ema)\b|ema_",
     "metrics": r"torchmetrics|val_metrics|metrics\.py",
     "early-stopping": r"early_stopping|EarlyStopping|patience",
+    "keep-best": r"keep_best|keep-best",
+    "async-checkpoints": r"BackgroundWriter|while training goes on",
     "activation-checkpointing": r"checkpoint_activations",
     "profiler": r"(?i)profiler",
     "time-limit": r"max_minutes|[tT]ime_?[lL]imit",

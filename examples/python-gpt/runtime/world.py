@@ -2,11 +2,14 @@
 
 import contextlib
 from collections.abc import Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
+from runtime.errors import UserError
+
 T = TypeVar("T")
+ELSEWHERE = "see the other processes"
 
 
 class World:
@@ -15,6 +18,7 @@ class World:
     rank = 0
     size = 1
     local_rank = 0
+    group: Any = None  # torch's name for these processes; None: its default group
 
     def __init__(self, device: torch.device | str = "cpu") -> None:
         self.device = torch.device(device)
@@ -23,6 +27,10 @@ class World:
     def is_main(self) -> bool:
         """Whether this process is the one that prints and writes for all."""
         return self.rank == 0
+
+    def aside(self) -> "World":
+        """The same processes, for another thread to talk to while this one does. Collective."""
+        return self
 
     def moved(self) -> None:
         """This process goes on; it is called wherever that may take long."""
@@ -46,3 +54,20 @@ class World:
     def main_first(self) -> Iterator[None]:
         """Run the block on the first process of each machine, then on the others. Collective."""
         yield
+
+    @contextlib.contextmanager
+    def together(self, failed: str, fix: str, *expected: type[BaseException]) -> Iterator[None]:
+        """If the block fails on one process, fail on all: nobody waits for one that has left.
+
+        What it is expected to raise becomes a UserError, which begins with `failed`. Collective.
+        """
+        kinds: tuple[type[BaseException], ...] = (UserError, *expected)
+        error: BaseException | None = None
+        try:
+            yield
+        except kinds as caught:
+            error = caught
+        if self.any(error is not None):
+            if isinstance(error, UserError):
+                raise error
+            raise UserError(f"{failed}: {error or ELSEWHERE}", fix) from error

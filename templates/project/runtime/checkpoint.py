@@ -8,28 +8,23 @@ The tensor files contain pickles: load only checkpoints that you wrote. To share
 file of `save_weights`, which `torch.load(weights_only=True)` reads.
 """
 
-import contextlib
-import io
 import json
+import math
 import shutil
-import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from torch import nn
 
 from runtime import rng, tensors
+from runtime.checkpoint_files import FORMAT, damage_of, read_rank, write_rank
 from runtime.errors import UserError
-from runtime.files import make_folder, sync, write_whole
-from runtime.tensors import Groups
-from runtime.world import World
-
-FORMAT = 1
-# What reading a damaged file raises.
-DAMAGE = (OSError, EOFError, LookupError, TypeError, ValueError, RuntimeError, UnpicklingError)
+from runtime.files import make_folder, settle, sync, write_whole
+from runtime.tensors import Groups, Tensors
+from runtime.world import ELSEWHERE, World
 
 
 class Checkpoints:
@@ -44,11 +39,30 @@ class Checkpoints:
     ) -> None:
         self.folder, self.keep, self.world = folder, keep, world or World()
         self.also = {**(also or {})}
+        self.score: float | None = None  # of the step that is saved next; kept in its run.json
+        self.best: Callable[[list[Path]], list[Path]] | None = None  # those that stay besides
+        self.writer: Callable[[nn.Module, Tensors, Callable[..., None]], None] | None = None
+        self._whole: Path | None = None  # so that `load` need not read it once more to know
 
     def latest(self) -> Path | None:
-        """The newest checkpoint, as the main process sees it."""
-        found = self._complete() if self.world.is_main else []
-        return self.world.broadcast(found[-1] if found else None)
+        """The newest checkpoint that is whole. Those passed over because of damage are told.
+
+        Raises UserError on all processes if there are checkpoints, and all are damaged.
+        """
+        found = self.world.broadcast(self._complete() if self.world.is_main else [])
+        for path in reversed(found):
+            damage = damage_of(path, self.world)
+            if not damage:
+                self._whole = path
+                return path
+            if self.world.is_main or damage != ELSEWHERE:
+                print(f"{path} is damaged: {damage}\n  the one before it is taken", flush=True)
+        if found:
+            raise UserError(
+                f"no checkpoint in {self.folder} is whole",
+                f"rm -r {self.folder}    # then the same command starts anew",
+            )
+        return None
 
     def save(
         self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, **extra: Any
@@ -58,33 +72,50 @@ class Checkpoints:
         Hyperparameters are not saved: they are the code's. Raises UserError on all processes if one
         of them cannot write; older checkpoints stay as they are.
         """
-        final = self.folder / f"step-{step:08d}"
-        draft = final.with_name(f".{final.name}")
+        found, random = tensors.collect(model, optimizer, self.also), rng.state()
         about: dict[str, Any] = {
             "format": FORMAT,
             "step": step,
             "processes": self.world.size,
             "torch": torch.__version__,
             "optimizer": type(optimizer).__name__,
+            "score": self.score if math.isfinite(self.score or 0) else None,
             "extra": extra,
         }
-        failed = f"step {step} could not be saved in {self.folder}"
+        write = partial(self._write, about, random, found)
+        if self.writer:
+            self.writer(model, found, write)
+        else:
+            write(self.world)
+
+    def _write(
+        self,
+        about: dict[str, Any],
+        random: dict[str, Any],
+        found: Tensors,
+        world: World,
+        copies: Tensors | None = None,
+    ) -> None:
+        """Write a checkpoint and publish it; with `copies`, their values."""
+        final = self.folder / f"step-{about['step']:08d}"
+        draft = final.with_name(f".{final.name}")
+        failed = f"step {about['step']} could not be saved in {self.folder}"
         fix = "make room or give write access; the same command goes on from the last checkpoint"
         try:
-            with self._together(failed, fix, OSError):
-                if self.world.is_main:
+            with world.together(failed, fix, OSError):
+                if world.is_main:
                     self._sweep()
                     make_folder(draft)
-            with self._together(failed, fix, OSError):
-                tensors.write(draft, model, optimizer, self.world, self.also)
-                _write_rank(draft, self.world.rank)
-            with self._together(failed, fix, OSError):
-                if self.world.is_main:
-                    about["files"] = _settle([draft / ".metadata", *draft.glob("rank-*")])
+            with world.together(failed, fix, OSError):
+                tensors.write(draft, found, world, copies)
+                write_rank(draft, world.rank, random)
+            with world.together(failed, fix, OSError):
+                if world.is_main:
+                    about["files"] = settle([draft / ".metadata", *draft.glob("rank-*")])
                     write_whole(draft / "run.json", (json.dumps(about, indent=2) + "\n").encode())
                     self._publish(draft, final)
         except UserError:
-            if self.world.is_main:
+            if world.is_main:
                 shutil.rmtree(draft, ignore_errors=True)
             raise
 
@@ -97,28 +128,26 @@ class Checkpoints:
         is the same, random numbers go on to the bit. Raises UserError on all processes if the
         checkpoint is damaged or of another model.
         """
-        fix = f"rm -r {path}    # then the same command goes on from the checkpoint before it"
-        with self._together(f"{path} is damaged", fix, *DAMAGE):
-            about = json.loads((path / "run.json").read_text())
-            if about["format"] != FORMAT:
-                raise UserError(
-                    f"{path} has format {about['format']}, this library reads {FORMAT}",
-                    "bring back the runtime/ that wrote it, or start another run: --name NEW",
-                )
-            _check(path, about["files"])
-            for rank in range(self.world.rank, about["processes"], self.world.size):
-                _check(path, _read_rank(path, rank)["files"])
+        fix = "checkpoints.latest() finds the newest one that is whole"
+        if path != self._whole and (damage := damage_of(path, self.world)):
+            raise UserError(f"{path} is damaged: {damage}", fix)
+        about = json.loads((path / "run.json").read_text())
+        if about["format"] != FORMAT:
+            raise UserError(
+                f"{path} has format {about['format']}, this library reads {FORMAT}",
+                "bring back the runtime/ that wrote it, or start another run: --name NEW",
+            )
         if optimizer and about["optimizer"] != type(optimizer).__name__:
             raise UserError(
                 f"{path} was saved with {about['optimizer']}, not {type(optimizer).__name__}",
                 f"use {about['optimizer']} again, or start another run: --name NEW",
             )
-        with self._together(f"{path} cannot be read", fix, OSError):
+        with self.world.together(f"{path} cannot be read", fix, OSError):
             missing = tensors.read(path, model, optimizer, self.world, self.also)
         if missing and self.world.is_main:
             print(f"{path} has no {', '.join(missing)}, which begins anew")
         if about["processes"] == self.world.size:
-            rng.set_state(_read_rank(path, self.world.rank)["rng"])
+            rng.set_state(read_rank(path, self.world.rank)["rng"])
         else:  # no process has a past of its own: new streams, the same at every such start
             rng.seed_all(about["step"], 1 + self.world.rank)
         return {"step": about["step"], **about["extra"]}
@@ -132,68 +161,18 @@ class Checkpoints:
             shutil.rmtree(stale)
 
     def _publish(self, draft: Path, final: Path) -> None:
-        """Make the written draft a checkpoint, then drop those beyond `keep`."""
+        """Make the written draft a checkpoint, then drop those beyond `keep`.
+
+        Those of later steps are dropped too: the run went back behind them, as they are damaged.
+        """
         sync(draft)
         if final.exists():
             final.rename(draft.with_name(f"{draft.name}.replaced"))
         draft.rename(final)
         sync(self.folder)
-        for old in self._complete()[: -self.keep]:
+        found = self._complete()
+        past = [path for path in found if path <= final]
+        stay = past[-self.keep :] + (self.best(past) if self.best else [])
+        for old in set(found) - set(stay):
             old.rename(old.with_name(f".{old.name}"))  # never half a checkpoint under a full name
         self._sweep()
-
-    @contextlib.contextmanager
-    def _together(self, failed: str, fix: str, *expected: type[BaseException]) -> Iterator[None]:
-        """If the block fails on one process, fail on all: nobody waits for one that has left."""
-        kinds: tuple[type[BaseException], ...] = (UserError, *expected)
-        error: BaseException | None = None
-        try:
-            yield
-        except kinds as caught:
-            error = caught
-        try:
-            failed_somewhere = self.world.any(error is not None)
-        except RuntimeError as alone:  # the timeout of the group, or the end of another process
-            raise UserError(
-                "waited in vain for the other processes to save or load this checkpoint as well",
-                "see what they say; and call it on all of them, never under `if world.is_main:`",
-            ) from alone
-        if failed_somewhere:
-            if isinstance(error, UserError):
-                raise error
-            raise UserError(f"{failed}: {error or 'see the other processes'}", fix) from error
-
-
-def _write_rank(folder: Path, rank: int) -> None:
-    """This process's random state, and how its tensor files look on disk."""
-    content = io.BytesIO()
-    torch.save({"rng": rng.state(), "files": _settle(folder.glob(f"__{rank}_*"))}, content)
-    write_whole(folder / f"rank-{rank:05d}.pt", content.getvalue())
-
-
-def _read_rank(folder: Path, rank: int) -> dict[str, Any]:
-    saved: dict[str, Any] = torch.load(folder / f"rank-{rank:05d}.pt", weights_only=True)
-    return saved
-
-
-def _settle(files: Iterable[Path]) -> dict[str, int]:
-    """Wait until the files are on disk; return their checksums."""
-    sums = {}
-    for file in files:
-        sync(file)  # DCP does, but before the last bytes have left its buffer
-        sums[file.name] = _checksum(file)
-    return sums
-
-
-def _check(folder: Path, files: dict[str, int]) -> None:
-    for name, expected in files.items():
-        if _checksum(folder / name) != expected:
-            raise ValueError(f"{name} is not as it was written")
-
-
-def _checksum(path: Path) -> int:
-    total = 0
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            total = zlib.crc32(chunk, total)
-    return total

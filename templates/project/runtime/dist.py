@@ -4,6 +4,7 @@ Small messages travel over gloo on the CPU, gradients over NCCL where there are 
 """
 
 import contextlib
+import copy
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -28,16 +29,17 @@ LAUNCHERS = {
 
 
 GRACE_S = 30  # for all processes to say where they stand, before torch gives one up
+_ASIDE: list[dist.ProcessGroup] = []  # further groups of all processes
 _LEFT: list[object] = []  # groups that were left, and their last messages: until the process ends
 
 
 class Processes(World):
     """All processes of a run; `rank` is this one's number among `size`, `device` is its own."""
 
-    def __init__(self, device: torch.device, local_rank: int) -> None:
+    def __init__(self, device: torch.device, local_rank: int, timeout: timedelta) -> None:
         super().__init__(device)
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
-        self.local_rank = local_rank
+        self.local_rank, self.timeout = local_rank, timeout
         self._flag: tuple[Tensor, dist.Work] | None = None
         self.watch: Watch | None = None
 
@@ -45,20 +47,34 @@ class Processes(World):
         if self.watch:
             self.watch.moved()
 
+    def aside(self) -> "Processes":
+        # In one group, messages of two threads would meet in another order on another process.
+        other = copy.copy(self)
+        other.group, other._flag = dist.new_group(backend="gloo", timeout=self.timeout), None
+        _ASIDE.append(other.group)
+        return other
+
     def barrier(self) -> None:
         self.moved()
-        dist.all_reduce(torch.zeros(1))  # dist.barrier() would pick a GPU by itself
+        # dist.barrier() would pick a GPU by itself.
+        dist.all_reduce(torch.zeros(1), group=self.group)
 
     def broadcast(self, value: T) -> T:
         self.moved()
         box = [value]
-        dist.broadcast_object_list(box, src=0, device=torch.device("cpu"))
+        dist.broadcast_object_list(box, src=0, group=self.group, device=torch.device("cpu"))
         return box[0]
 
     def any(self, flag: bool) -> bool:
         self.moved()
         seen = torch.tensor(int(flag))
-        dist.all_reduce(seen, dist.ReduceOp.MAX)
+        try:
+            dist.all_reduce(seen, dist.ReduceOp.MAX, group=self.group)
+        except RuntimeError as missed:  # the timeout, or the end of another process
+            raise UserError(
+                "waited in vain for the other processes, as where one saves a checkpoint alone",
+                "see what they say; all of them save and load, never one under `if world.is_main:`",
+            ) from missed
         return bool(seen)
 
     def highest_soon(self, value: int) -> int:
@@ -66,7 +82,7 @@ class Processes(World):
         # processes learn of a signal at the same step without ever waiting for each other.
         self.moved()
         previous, flag = self._flag, torch.tensor(value)
-        work = dist.all_reduce(flag, dist.ReduceOp.MAX, async_op=True)
+        work = dist.all_reduce(flag, dist.ReduceOp.MAX, group=self.group, async_op=True)
         self._flag = (flag, work)
         if previous is None:
             return 0
@@ -85,7 +101,7 @@ class Processes(World):
         """Each value summed over all processes, in one all-reduce. Collective."""
         self.moved()
         total = torch.stack([torch.as_tensor(v, device=self.device).double() for v in values])
-        dist.all_reduce(total)
+        dist.all_reduce(total, group=self.group)
         return list(total)
 
     def mean(self, value: Tensor | float) -> Tensor:
@@ -111,6 +127,7 @@ def init(timeout_s: float = 600) -> Processes:
             )
         device = torch.device("cuda", local_rank)
         torch.cuda.set_device(device)
+    timeout = timedelta(seconds=timeout_s + GRACE_S) if timeout_s else timedelta(days=365)
     # A backend for CPU tensors always: flags and checkpoint plans must not pass through the GPU.
     dist.init_process_group(
         "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo",
@@ -118,9 +135,9 @@ def init(timeout_s: float = 600) -> Processes:
         store=None if variables else dist.HashStore(),
         rank=rank,
         world_size=size,
-        timeout=timedelta(seconds=timeout_s + GRACE_S) if timeout_s else timedelta(days=365),
+        timeout=timeout,
     )
-    world = Processes(device, local_rank)
+    world = Processes(device, local_rank, timeout)
     if timeout_s and size > 1:
         world.watch = Watch(f"process {rank} of {size}", timeout_s)
     return world
@@ -143,12 +160,14 @@ def close() -> None:
     """Leave the group: the last line of a run that ends well. Collective."""
     # If DDP's reducer held the last reference, freeing the model would join gloo's thread while
     # holding Python's lock, for which that thread may be waiting.
-    _LEFT.append(dist.group.WORLD)
+    _LEFT.extend([dist.group.WORLD, *_ASIDE])
     # Nobody takes the meeting point away from the others. The message is kept: gloo's thread would
     # need Python's lock to free its tensor, and abort the process where Python is ending already.
-    work = dist.all_reduce(torch.zeros(1), async_op=True)
-    _LEFT.append(work)
-    work.wait()
+    for group in (None, *_ASIDE):
+        work = dist.all_reduce(torch.zeros(1), group=group, async_op=True)
+        _LEFT.append(work)
+        work.wait()
+    _ASIDE.clear()
     dist.destroy_process_group()
 
 
