@@ -62,6 +62,20 @@ def test_a_signal_while_a_checkpoint_is_read_is_no_damage(tmp_path, monkeypatch)
     assert ended.value.code == 130
 
 
+def test_a_signal_while_a_checkpoint_is_written_lets_it_be_finished(tmp_path, monkeypatch):
+    stop, model = Stop(), Net()
+    written = torch.distributed.checkpoint.FileSystemWriter.write_data
+
+    def interrupted(*given):
+        os.kill(os.getpid(), signal.SIGUSR1)
+        return written(*given)
+
+    monkeypatch.setattr(torch.distributed.checkpoint.FileSystemWriter, "write_data", interrupted)
+    Checkpoints(tmp_path).save(1, model, torch.optim.AdamW(model.parameters()))
+    assert stop.requested()
+    assert Checkpoints(tmp_path).load(tmp_path / "step-00000001", Net())["step"] == 1
+
+
 def test_a_second_ctrl_c_ends_at_once():
     Stop()
     os.kill(os.getpid(), signal.SIGINT)
