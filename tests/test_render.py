@@ -121,8 +121,9 @@ def stable_under_black(tree: Tree) -> None:
 
 FOREIGN = {
     "single": r"torchrun|DistributedDataParallel|fully_shard|runtime.dist|process.group|\bmesh\b",
-    "ddp": r"fully_shard|MixedPrecisionPolicy|device_mesh",
-    "fsdp": r"DistributedDataParallel",
+    "ddp": r"fully_shard|MixedPrecisionPolicy|device_mesh|\bshard\b",
+    "fsdp": r"DistributedDataParallel|\bshard\b",
+    "hsdp": r"DistributedDataParallel|init_device_mesh",
     "fp32": r"autocast|[sS]caler|bfloat16|float16",
     "bf16": r"[sS]caler|\bfloat16",
     "fp16": r"bfloat16",

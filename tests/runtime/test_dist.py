@@ -234,6 +234,34 @@ def test_srun_over_several_machines_has_to_say_where_to_meet(monkeypatch):
         dist.init(timeout_s=5)
 
 
+def laid_out(shard):
+    world = dist.init(timeout_s=20, shard=shard)
+    mesh = world.mesh
+    found = dict(zip(mesh.mesh_dim_names, mesh.shape, strict=True)), list(mesh.get_coordinate())
+    dist.close()
+    return found
+
+
+@pytest.mark.parametrize(("shard", "groups"), [(2, 2), (0, 1)], ids=["of two", "of a machine"])
+def test_processes_are_laid_out_in_groups_of_neighbours(shard, groups):
+    found = forked(4, laid_out, shard)
+    size = 4 // groups
+    assert [sizes for sizes, _ in found] == [{"replicate": groups, "shard": size}] * 4
+    assert [place for _, place in found] == [[n // size, n % size] for n in range(4)]
+
+
+def laid_out_badly():
+    try:
+        dist.init(timeout_s=20, shard=3)
+    except UserError as error:
+        return error.found, error.fix
+
+
+def test_a_group_that_does_not_divide_the_processes_is_told_with_one_that_does():
+    told = ("shard is 3, which does not divide 4 processes", "--shard 2")
+    assert forked(4, laid_out_badly) == [told] * 4
+
+
 def absent(folder):
     world = dist.init(timeout_s=2)
     if world.rank == 0:

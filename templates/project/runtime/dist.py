@@ -12,6 +12,7 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule
 from torch.nn.parallel import DistributedDataParallel
 
@@ -32,9 +33,12 @@ _LEFT: list[object] = []  # groups that were left, and their last messages: unti
 class Processes(World):
     """All processes of a run; `rank` is this one's number among `size`, `device` is its own."""
 
+    mesh: DeviceMesh  # their numbers in several dimensions, where `init` was told of any
+
     def __init__(self, device: torch.device, local_rank: int) -> None:
         super().__init__(device)
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
+        self.data_rank, self.data_size = self.rank, self.size
         self.local_rank = local_rank
         self._flag: tuple[Tensor, dist.Work] | None = None
 
@@ -81,10 +85,13 @@ class Processes(World):
         return self.sum(value)[0] / self.size
 
 
-def init(timeout_s: float = 600) -> Processes:
+def init(timeout_s: float = 600, *, shard: int | None = None) -> Processes:
     """Join the processes that torchrun, srun or mpirun started; alone, be a group of one.
 
     A collective that some process never reaches raises after `timeout_s` seconds.
+
+    `shard` gives `world.mesh` two dimensions, "replicate" and "shard": so many neighbours hold one
+    copy of the model; 0: those of a machine. UserError if it does not divide their number.
     """
     variables = next((v for v in LAUNCHERS.values() if all(name in os.environ for name in v)), None)
     rank, size, local_rank = (
@@ -108,7 +115,28 @@ def init(timeout_s: float = 600) -> Processes:
         world_size=size,
         timeout=timedelta(seconds=timeout_s),
     )
-    return Processes(device, local_rank)
+    world = Processes(device, local_rank)
+    if shard is not None:
+        world.mesh = _mesh(world, {"shard": shard}, rest="replicate")
+    return world
+
+
+def _mesh(world: Processes, asked: dict[str, int], *, rest: str) -> DeviceMesh:
+    """All processes as a mesh: its first dimension is the rest, in its last one are neighbours."""
+    on_a_machine = torch.tensor(world.local_rank + 1)
+    dist.all_reduce(on_a_machine, dist.ReduceOp.MAX)
+    sizes = {name: size or int(on_a_machine) for name, size in asked.items()}
+    left = world.size
+    for name, size in sizes.items():
+        if left % size:
+            fitting = max(n for n in range(1, size) if left % n == 0)
+            raise UserError(
+                f"{name} is {size}, which does not divide {left} processes", f"--{name} {fitting}"
+            )
+        left //= size
+    return init_device_mesh(
+        world.device.type, (left, *sizes.values()), mesh_dim_names=(rest, *sizes)
+    )
 
 
 def _rendezvous(size: int) -> str:
