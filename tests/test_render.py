@@ -124,6 +124,7 @@ FOREIGN = {
     "ddp": r"fully_shard|MixedPrecisionPolicy|device_mesh|\bshard\b",
     "fsdp": r"DistributedDataParallel|\bshard\b",
     "hsdp": r"DistributedDataParallel|init_device_mesh",
+    "tp": r"DistributedDataParallel|fully_shard|init_device_mesh|\bshard\b",
     "fp32": r"autocast|[sS]caler|bfloat16|float16",
     "bf16": r"[sS]caler|\bfloat16",
     "fp16": r"bfloat16",
@@ -175,6 +176,8 @@ def test_nothing_of_a_choice_that_was_not_made_is_there(answers: Answers) -> Non
         assert (path in tree) is (value in answers["feature"] + answers["logger"])
     assert ("sample.py" in tree) == (answers["task"] == "language-model")
     assert ("runtime/dist.py" in tree) == (answers["strategy"] != "single")
+    for path in ("plan.py", "runtime/split.py"):
+        assert (path in tree) == (answers["strategy"] == "tp")
 
 
 def test_every_add_on_has_its_folder_and_each_piece_its_place() -> None:

@@ -75,23 +75,30 @@ class Processes(World):
             self.barrier()
 
     def sum(self, *values: Tensor | float) -> list[Tensor]:
-        """Each value summed over all processes, in one all-reduce. Collective."""
+        """Each value summed over the data, in one all-reduce. Collective.
+
+        Processes that read the same data have the same value, which counts once.
+        """
         total = torch.stack([torch.as_tensor(v, device=self.device).double() for v in values])
         dist.all_reduce(total)
-        return list(total)
+        return list(total * (self.data_size / self.size))
 
     def mean(self, value: Tensor | float) -> Tensor:
         """The value's mean over all processes. Collective."""
-        return self.sum(value)[0] / self.size
+        return self.sum(value)[0] / self.data_size
 
 
-def init(timeout_s: float = 600, *, shard: int | None = None) -> Processes:
+def init(
+    timeout_s: float = 600, *, shard: int | None = None, tensor: int | None = None
+) -> Processes:
     """Join the processes that torchrun, srun or mpirun started; alone, be a group of one.
 
     A collective that some process never reaches raises after `timeout_s` seconds.
 
-    `shard` gives `world.mesh` two dimensions, "replicate" and "shard": so many neighbours hold one
-    copy of the model; 0: those of a machine. UserError if it does not divide their number.
+    With `shard` or `tensor` so many neighbours are a group; 0: those of a machine, -1: all. Then
+    `world.mesh` is of two dimensions, the second for a place in the group. In "replicate" x "shard"
+    a group holds one copy of the model. In "data" x "tensor" it computes one together, on the same
+    data: `data_rank` is the group's number. UserError if processes are left over.
     """
     variables = next((v for v in LAUNCHERS.values() if all(name in os.environ for name in v)), None)
     rank, size, local_rank = (
@@ -117,26 +124,26 @@ def init(timeout_s: float = 600, *, shard: int | None = None) -> Processes:
     )
     world = Processes(device, local_rank)
     if shard is not None:
-        world.mesh = _mesh(world, {"shard": shard}, rest="replicate")
+        world.mesh = _mesh(world, "replicate", "shard", shard)
+    if tensor is not None:
+        world.mesh = _mesh(world, "data", "tensor", tensor)
+        world.data_rank, world.data_size = world.mesh.get_local_rank("data"), world.mesh.size(0)
     return world
 
 
-def _mesh(world: Processes, asked: dict[str, int], *, rest: str) -> DeviceMesh:
-    """All processes as a mesh: its first dimension is the rest, in its last one are neighbours."""
+def _mesh(world: Processes, outer: str, inner: str, size: int) -> DeviceMesh:
+    """All processes as a mesh of two dimensions: neighbours differ in the inner one."""
     on_a_machine = torch.tensor(world.local_rank + 1)
     dist.all_reduce(on_a_machine, dist.ReduceOp.MAX)
-    sizes = {name: size or int(on_a_machine) for name, size in asked.items()}
-    left = world.size
-    for name, size in sizes.items():
-        if left % size:
-            fitting = max(n for n in range(1, size) if left % n == 0)
-            raise UserError(
-                f"{name} is {size}, which does not divide {left} processes", f"--{name} {fitting}"
-            )
-        left //= size
-    return init_device_mesh(
-        world.device.type, (left, *sizes.values()), mesh_dim_names=(rest, *sizes)
-    )
+    size = {0: int(on_a_machine), -1: world.size}.get(size, size)
+    if world.size % size:
+        fitting = max(n for n in range(1, size) if world.size % n == 0)
+        raise UserError(
+            f"{inner} is {size}, which does not divide {world.size} processes",
+            f"--{inner} {fitting}",
+        )
+    shape = (world.size // size, size)
+    return init_device_mesh(world.device.type, shape, mesh_dim_names=(outer, inner))
 
 
 def _rendezvous(size: int) -> str:
