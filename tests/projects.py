@@ -9,7 +9,7 @@ from pathlib import Path
 
 from litgen_torch.answers import Answers, complete
 from litgen_torch.catalog import questions
-from litgen_torch.solve import Pair, gathered, possible
+from litgen_torch.solve import Pair, gathered, pairs, possible
 
 LITGEN = Path(sys.executable).with_name("litgen")
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -29,6 +29,17 @@ def every_project() -> tuple[Answers, ...]:
         found = longer + kept
     plain = [complete(questions(), answers) for answers in found]
     return (*plain, *(answers for answers in paired_projects() if answers not in plain))
+
+
+@cache
+def some_projects() -> tuple[Answers, ...]:
+    """Some of them, in which any two choices that go together meet."""
+    left = [_meetings(answers) for answers in every_project()]
+    kept = [0]  # the smallest
+    while any(left):
+        left = [meetings - left[kept[-1]] for meetings in left]
+        kept.append(max(range(len(left)), key=lambda number: len(left[number])))
+    return tuple(every_project()[number] for number in sorted(kept))
 
 
 @cache
@@ -61,6 +72,10 @@ def paired_projects() -> tuple[Answers, ...]:
 def project_id(answers: Answers) -> str:
     parts = [v if isinstance(v, str) else "+".join(v) for v in answers.values()]
     return "-".join(filter(None, parts[1:]))
+
+
+def _meetings(answers: Answers) -> set[frozenset[Pair]]:
+    return {frozenset(two) for two in itertools.combinations(pairs(answers), 2)}
 
 
 def _factors() -> list[list[Pair]]:

@@ -63,10 +63,21 @@ def test_an_untouched_project_becomes_what_new_would_write_and_back(
 
 def test_undo_restores_what_was_there(litgen: Run, folder: Path) -> None:
     before = files(folder)
-    litgen("add", "ddp", cwd=folder)
+    added = json.loads(litgen("add", "ddp", "--json", cwd=folder).stdout)["files"]
     done = litgen("undo", cwd=folder)
-    assert (done.returncode, done.stdout) == (0, "Undone: litgen add strategy ddp\n")
+    assert done.returncode == 0
     assert files(folder) == before
+    head, *lines = done.stdout.splitlines()
+    assert head == "Undone: litgen add strategy ddp"
+    assert [line.split()[0] for line in lines if not line.startswith("   ")] == [
+        file["path"] for file in added
+    ]
+    assert re.search(r"train.py .* ~ .*main\(\)", done.stdout)
+    assert re.search(r"runtime/dist.py +- deleted", done.stdout)
+    litgen("add", "ddp", cwd=folder)
+    told = json.loads(litgen("undo", "--json", cwd=folder).stdout)
+    counts = {file["path"]: (file["added"], file["removed"]) for file in told["files"]}
+    assert counts == {file["path"]: (file["removed"], file["added"]) for file in added}
     again = litgen("undo", "--json", cwd=folder)
     assert again.returncode == 1 and "nothing to undo" in again.stderr
 
@@ -251,6 +262,22 @@ def test_the_accepted_place_may_have_moved_meanwhile(litgen: Run, conflict: Path
     assert done.returncode == 0, done.stderr
 
 
+def test_a_place_to_accept_that_is_none_is_said(litgen: Run, conflict: Path) -> None:
+    before = state(conflict)
+    done = litgen("add", "fp16", "--accept", "trian.py:108", cwd=conflict)
+    assert (done.returncode, done.stdout) == (3, "")
+    said = re.search(r"--accept trian.py:108: no such place; .* (train.py:\d+)\n", done.stderr)
+    assert said, done.stderr
+    assert state(conflict) == before
+    both = ["--accept", said[1], "--accept", "trian.py:108"]
+    told = json.loads(litgen("add", "fp16", *both, "--dry-run", "--json", cwd=conflict).stdout)
+    assert (told["refusals"], told["idle"]) == ([], ["trian.py:108"])
+    done = litgen("add", "fp16", *both, cwd=conflict)
+    assert done.returncode == 0
+    assert "trian.py:108: nothing to accept, it fits there" in done.stdout
+    assert f"{said[1]}: yours stays, as accepted" in done.stdout
+
+
 @pytest.mark.parametrize("option", ["--json", "--check", "--dry-run", "--diff", "-y", "--force"])
 def test_a_conflict_is_never_0(litgen: Run, conflict: Path, option: str) -> None:
     before = state(conflict)
@@ -285,6 +312,25 @@ def test_what_git_could_not_bring_back_is_not_written_over(litgen: Run, folder: 
     assert (folder / "train.py").read_text() != before
     assert litgen("undo", cwd=folder).returncode == 0
     assert (folder / "train.py").read_text() == before
+
+
+def test_what_litgen_wrote_itself_is_no_uncommitted_change_of_yours(
+    litgen: Run, folder: Path
+) -> None:
+    git(folder, "init", "-q")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-qm", "as written")
+    for words in (["add", "ddp"], ["add", "compile"], ["remove", "compile"], ["add", "ema"]):
+        done = litgen(*words, cwd=folder)
+        assert (done.returncode, done.stderr) == (0, "")
+    edit(folder / "train.py", "    model.train()\n    while", "    print(1)\n    while")
+    done = litgen("add", "fp16", cwd=folder)
+    assert done.returncode == 1 and "git has no copy of train.py as" in done.stderr
+    edit(folder / "train.py", "    print(1)\n    while", "    model.train()\n    while")
+    assert litgen("add", "compile", cwd=folder).returncode == 0
+    for _ in range(5):
+        assert litgen("undo", cwd=folder).returncode == 0
+    git(folder, "diff", "--exit-code")
 
 
 VERSIONS = {"older": ("0.0.9", "fix: litgen upgrade"), "newer": ("99.1.0", "litgen-torch>=99.1.0")}

@@ -6,7 +6,7 @@ import shlex
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from projects import every_project, project_id
+from projects import project_id, some_projects
 
 from litgen_torch.answers import (
     Answers,
@@ -84,7 +84,7 @@ def test_answers_are_kept_or_refused_with_the_nearest_that_works(said: Answers) 
         assert complete(questions(), project) == project
 
 
-@pytest.mark.parametrize("answers", every_project(), ids=project_id)
+@pytest.mark.parametrize("answers", some_projects(), ids=project_id)
 def test_the_flags_of_a_project_give_the_same_project(answers: Answers) -> None:
     assert complete(questions(), typed(shlex.join(flags(answers)))) == answers
 
@@ -249,7 +249,7 @@ def test_a_choice_can_be_named_alone_where_its_name_is_unique() -> None:
         assert refused.value.message == message and hint in refused.value.hint
 
 
-@pytest.mark.parametrize("answers", every_project(), ids=project_id)
+@pytest.mark.parametrize("answers", some_projects(), ids=project_id)
 def test_adding_and_removing_gives_the_same_answers_again(answers: Answers) -> None:
     for question in questions():
         for choice in (choice.value for choice in question.choices if question.many):

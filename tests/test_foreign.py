@@ -539,6 +539,13 @@ def test_git_merges_branches_that_each_gave_another_answer(litgen: Run, reposito
     assert json.loads(litgen("doctor", "--json", cwd=proj).stdout)["sound"]
     answers = read_project(proj).answers
     assert (answers["docker"], answers["store"]) == (True, "postgres")
+    for words in (["doctor"], ["upgrade", "--list"]):
+        assert "as after a merge" in litgen(*words, cwd=proj).stdout
+    done = litgen("upgrade", cwd=proj)
+    assert done.returncode == 0, done.stderr
+    for words in (["doctor"], ["upgrade", "--list"]):
+        assert "as after a merge" not in litgen(*words, cwd=proj).stdout
+    assert "nothing to do" in litgen("upgrade", cwd=proj).stdout
     done = litgen("add", "plugins", "cache", cwd=proj)
     assert done.returncode == 0, done.stderr
     assert MINE in (proj / "app.py").read_text()

@@ -110,6 +110,9 @@ def test_add_ons_are_sets_whatever_their_order(litgen: Run, tmp_path: Path) -> N
     ]
     assert files(tmp_path / "one") == files(tmp_path / "two")
     assert read_project(tmp_path / "one/proj").answers["feature"] == tuple(sorted(FEATURES))
+    short = f"--with=feature={','.join(FEATURES)}"
+    assert litgen("new", "three/proj", short, "-y").returncode == 0
+    assert files(tmp_path / "one") == files(tmp_path / "three")
 
 
 def test_a_set_on_the_command_line_takes_the_place_of_the_file_s(
@@ -237,6 +240,7 @@ def test_list_shows_every_choice_and_what_it_needs(litgen: Run) -> None:
         "digits": ["scikit-learn"],
         "folder": ["pillow"],
         "bpe": ["tokenizers"],
+        "float8": ["torchao"],
         "tensorboard": ["tensorboard"],
         "wandb": ["wandb"],
         "metrics": ["torchmetrics"],

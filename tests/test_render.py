@@ -8,7 +8,7 @@ from pathlib import Path
 
 import black
 import pytest
-from projects import every_project, paired_projects, project_id
+from projects import every_project, paired_projects, project_id, some_projects
 
 from litgen_torch.answers import Answers, complete, with_choice, with_defaults
 from litgen_torch.catalog import questions
@@ -16,9 +16,10 @@ from litgen_torch.finish import LINE_LENGTH, finish
 from litgen_torch.render import Tree, render, templates_folder
 from litgen_torch.solve import Pair, gathered, pairs, possible
 
-PROJECTS = every_project()
-# Every choice, in combinations that vary: 7 shares no factor with the number of choices.
-SOME = PROJECTS[::7] + paired_projects()[::4]
+PROJECTS = some_projects()
+# Of each choice one project, and every seventh.
+LAST = {choice: number for number, answers in enumerate(PROJECTS) for choice in pairs(answers)}
+SOME = [PROJECTS[number] for number in sorted({*LAST.values(), *range(0, len(PROJECTS), 7)})]
 
 
 def rendered(answers: Answers, name: str = "some-project") -> Tree:
@@ -59,7 +60,7 @@ def test_any_two_choices_meet_where_there_are_add_ons() -> None:
     off = [(name, f"no {value}") for name, value in members]
     wanted = [*itertools.product(members, slots + off), *itertools.combinations(members, 2)]
     wanted += [*itertools.product(off, slots)]
-    found = [cells(answers) for answers in PROJECTS]
+    found = [cells(answers) for answers in every_project()]
     for (name, one), (other_name, other) in wanted:
         real = [(n, v) for n, v in ((name, one), (other_name, other)) if not v.startswith("no ")]
         is_same = name == other_name and other == f"no {one}"
@@ -75,7 +76,7 @@ def test_copier_writes_the_same_files(answers: Answers, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.parametrize("answers", PROJECTS, ids=project_id)
+@pytest.mark.parametrize("answers", every_project(), ids=project_id)
 def test_copier_writes_the_same_files_for_every_project(answers: Answers, tmp_path: Path) -> None:
     assert copied(tmp_path / "project", answers) == rendered(answers)
 
@@ -96,7 +97,7 @@ def test_black_has_nothing_to_change(answers: Answers) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("answers", PROJECTS, ids=project_id)
+@pytest.mark.parametrize("answers", every_project(), ids=project_id)
 def test_black_has_nothing_to_change_in_any_project(answers: Answers) -> None:
     stable_under_black(rendered(answers))
 
@@ -125,9 +126,13 @@ FOREIGN = {
     "fsdp": r"DistributedDataParallel|\bshard\b",
     "hsdp": r"DistributedDataParallel|init_device_mesh",
     "tp": r"DistributedDataParallel|fully_shard|init_device_mesh|\bshard\b",
-    "fp32": r"autocast|[sS]caler|bfloat16|float16",
-    "bf16": r"[sS]caler|\bfloat16",
-    "fp16": r"bfloat16",
+    "fp32": r"autocast|[sS]caler|bfloat16|float16|hardware|float8|torchao|double|tf32|matmul_prec",
+    "bf16": r"[sS]caler|\bfloat16|\.to\(torch|float8|torchao|double|matmul_precision",
+    "fp16": r"bfloat16|float8|torchao|double|matmul_precision",
+    "tf32": r"autocast|[sS]caler|float16|float8|torchao|double|MixedPrecision",
+    "bf16-true": r"autocast|[sS]caler|\bfloat16|float8|torchao|double|matmul_precision",
+    "fp64": r"autocast|[sS]caler|float16|float8|torchao|matmul_precision|MixedPrecision",
+    "float8": r"[sS]caler|\bfloat16|\.to\(torch|double|matmul_precision",
     "cnn": r"class (ViT|GPT)\b|scaled_dot_product",
     "vit": r"class (CNN|GPT)\b|conv3x3|GroupNorm",
     "gpt": r"class (CNN|ViT)\b|[Cc]onv2d",
@@ -142,6 +147,7 @@ ADDED = {
     "ema": r"\b(?i:ema)\b|ema_",
     "metrics": r"torchmetrics|val_metrics|metrics\.py",
     "early-stopping": r"early_stopping|EarlyStopping|patience",
+    "keep-best": r"keep_best|keep-best",
     "activation-checkpointing": r"checkpoint_activations",
     "profiler": r"(?i)profiler",
     "schedule": r"wsd|schedule\(|config\.schedule|the schedule",
@@ -175,6 +181,8 @@ def test_nothing_of_a_choice_that_was_not_made_is_there(answers: Answers) -> Non
         path = f"runtime/{module.replace('-', '_')}.py"
         assert (path in tree) is (value in answers["feature"] + answers["logger"])
     assert ("sample.py" in tree) == (answers["task"] == "language-model")
+    assert ("runtime/hardware.py" in tree) == (answers["precision"] != "fp32")
+    assert ("runtime/float8.py" in tree) == (answers["precision"] == "float8")
     assert ("runtime/dist.py" in tree) == (answers["strategy"] != "single")
     for path in ("plan.py", "runtime/split.py"):
         assert (path in tree) == (answers["strategy"] == "tp")

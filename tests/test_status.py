@@ -3,11 +3,13 @@
 import json
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from projects import Run
 from test_add import edit, files, state
 
+from litgen_torch.catalog import questions
 from litgen_torch.project import SUMS, read_project
 
 
@@ -29,8 +31,24 @@ def test_status_says_how_each_file_stands(litgen: Run, folder: Path) -> None:
     assert not any(file["behind"] for file in told["files"])
     assert (told["version"], told["pending"]) == (told["installed"], None)
     text = litgen("status", cwd=folder / "runtime").stdout
-    assert "edited            train.py  +0 -1" in text
-    assert "deleted           AGENTS.md" in text
+    others = len(states)
+    assert text.splitlines()[1:] == [
+        "  deleted    AGENTS.md",
+        "  edited     train.py    +0   -1",
+        f"  untouched  {others} other files",
+        "what you changed: litgen diff",
+    ]
+    full = litgen("status", "--all", cwd=folder).stdout
+    assert [line.split()[1] for line in full.splitlines()[1:-1]] == sorted(
+        [*states, "train.py", "AGENTS.md"]
+    )
+
+
+def test_status_of_an_untouched_project_is_short(litgen: Run, folder: Path) -> None:
+    head, files, *more = litgen("status", cwd=folder).stdout.splitlines()
+    assert head.startswith("proj · litgen ") and "ddp" in head
+    assert files == f"  untouched  all {len(read_project(folder).base)} files"
+    assert not more
 
 
 def test_a_file_that_today_s_templates_write_otherwise_is_behind(litgen: Run, folder: Path) -> None:
@@ -38,7 +56,7 @@ def test_a_file_that_today_s_templates_write_otherwise_is_behind(litgen: Run, fo
     told = json.loads(litgen("status", "--json", cwd=folder).stdout)
     assert [f["path"] for f in told["files"] if f["behind"]] == ["runtime/rng.py"]
     said = litgen("status", cwd=folder).stdout
-    assert "untouched, behind runtime/rng.py" in said and "litgen upgrade" in said
+    assert "untouched, behind  runtime/rng.py" in said and "litgen upgrade" in said
     diff = litgen("diff", "--template", cwd=folder).stdout
     assert diff.startswith("--- a/runtime/rng.py\n+++ b/runtime/rng.py\n") and "-older\n" in diff
 
@@ -127,6 +145,32 @@ def test_explain_knows_needs_and_packages(litgen: Run) -> None:
     told = json.loads(litgen("explain", "bpe", "--json").stdout)
     assert (told["needs"], told["packages"]) == (["task language-model"], ["tokenizers"])
     assert "needs task language-model, package tokenizers" in litgen("explain", "bpe").stdout
+
+
+PAGES = {
+    choice.value: choice.page
+    for question in questions()
+    for choice in question.choices
+    if choice.page
+}
+OF_TORCH = "https://docs.pytorch.org/docs/stable/"
+
+
+@pytest.mark.parametrize("choice", PAGES)
+def test_a_page_that_says_more_is_one_that_stays(choice: str) -> None:
+    page = urlsplit(PAGES[choice])
+    assert page.scheme == "https" and page.netloc and not page.query
+    if "pytorch" in page.netloc:
+        assert PAGES[choice].startswith(OF_TORCH) and page.path.endswith(".html")
+    assert not re.search(r"/v?\d+\.\d+/", page.path), "the page of one version"
+
+
+def test_explain_names_a_page_that_says_more(litgen: Run) -> None:
+    page = f"{OF_TORCH}distributed.fsdp.fully_shard.html"
+    assert f"\n  more: {page}\n" in litgen("explain", "fsdp").stdout
+    assert json.loads(litgen("explain", "fsdp", "--json").stdout)["page"] == page
+    assert "more:" not in litgen("explain", "single").stdout
+    assert PAGES.keys() >= {"ddp", "fsdp", "bf16", "fp16", "compile"}
 
 
 def test_explain_of_a_default_shows_what_another_would_replace(litgen: Run) -> None:

@@ -353,9 +353,9 @@ def test_killed_at_any_step_of_undo_the_project_is_old_or_new(
         assert killed(lambda: undo(project, force=force), at) == KILLED
         recover(project)
         if holds(project) == after:
-            assert undo(project, force=force) == "add x"
+            assert undo(project, force=force).title == "add x"
         elif force:
-            assert undo(project) == "undo add x"
+            assert undo(project).title == "undo add x"
             assert holds(project) == after
             continue
         else:
@@ -526,7 +526,7 @@ def test_folders_on_other_disks_change_with_the_rest(project: Path, quick: None)
             found = read_tree(project, OLD | NEW)
             assert found in (before, NEW)
             if outcome == DONE or found == NEW:
-                assert undo(project) == "add x"
+                assert undo(project).title == "add x"
             assert read_tree(project, OLD | NEW) == before
 
 
@@ -536,7 +536,7 @@ def test_folders_on_other_disks_change_with_the_rest(project: Path, quick: None)
 def test_undo_restores_bytes_modes_times_and_folders(project: Path) -> None:
     before = exactly(project)
     change(project)
-    assert undo(project) == "add x"
+    assert undo(project).title == "add x"
     folders = {path for path in before if Path(path).is_dir() and not Path(path).is_symlink()}
     after = exactly(project)
     assert after.keys() == before.keys()
@@ -551,7 +551,7 @@ def test_undo_goes_back_one_change_after_the_other(project: Path) -> None:
     for before, after in changes:
         commit(project, before=before, after=after, title=after["train.py"])
     for before, after in reversed(changes[-staging.KEPT :]):
-        assert undo(project) == after["train.py"]
+        assert undo(project).title == after["train.py"]
         assert read_tree(project, OLD) == before
     with pytest.raises(LitgenError, match="nothing to undo"):
         undo(project)
@@ -576,9 +576,9 @@ def test_a_forced_undo_overwrites_and_can_be_undone(project: Path) -> None:
     (project / "train.py").write_bytes(b"edited since, and \xff no text\n")
     (project / "launch/deep/run.sh").unlink()
     edited = holds(project)
-    assert undo(project, force=True) == "add x"
+    assert undo(project, force=True).title == "add x"
     assert holds(project) == before
-    assert undo(project) == "undo add x"
+    assert undo(project).title == "undo add x"
     assert holds(project) == edited
 
 

@@ -154,7 +154,7 @@ def test_undo_brings_all_of_it_back(litgen: Run, edited: Path) -> None:
     assert litgen("upgrade", cwd=edited).returncode == 0
     assert "cosine" in (edited / "runtime/schedule.py").read_text()
     done = litgen("undo", cwd=edited)
-    assert (done.returncode, done.stdout) == (0, "Undone: litgen upgrade\n")
+    assert done.returncode == 0 and done.stdout.startswith("Undone: litgen upgrade\n")
     assert files(edited) == before
     assert litgen("upgrade", "--check", cwd=edited).returncode == 1
 
@@ -191,6 +191,32 @@ def test_files_that_are_yours_are_not_offered_again(litgen: Run, folder: Path) -
         assert (folder / path).read_text() == text
         assert f"  {path}: yours, although the template changed it\n" in done.stdout
     assert "an older one" not in (folder / "data.py").read_text(), "that was not edited"
+    assert litgen("upgrade", "--check", cwd=folder).returncode == 0, "nor at the next time"
+
+
+@pytest.mark.parametrize("name", ["blocks.py", "net.py"], ids=["a class", "the whole file"])
+def test_what_you_moved_out_of_a_file_of_yours_is_not_offered_again(
+    litgen: Run, folder: Path, name: str
+) -> None:
+    text = (folder / "model.py").read_text().replace("GroupNorm(8", "GroupNorm(4")  # the older one
+    as_if_older(folder, "model.py", text, untouched=True)
+    if name == "net.py":
+        (folder / "model.py").rename(folder / name)
+        edit(folder / "train.py", "from model import", "from net import")
+    else:
+        at = text.index("class Block")
+        imports = "import torch.nn.functional as F\nfrom torch import Tensor, nn\n\n\n"
+        (folder / name).write_text(imports + text[at:])
+        head = text.replace("from config", "from blocks import Block\nfrom config")
+        (folder / "model.py").write_text(head[: head.index("class Block")].rstrip() + "\n")
+    before = own(folder)
+    done = litgen("upgrade", cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    for path in {"model.py", name} & before.keys():
+        assert (folder / path).read_text() == before[path]
+    kept = name if name == "net.py" else "model.py"
+    assert f"  {kept}: yours, although the template changed it\n" in done.stdout
+    assert not (folder / "model.py").exists() or name == "blocks.py"
     assert litgen("upgrade", "--check", cwd=folder).returncode == 0, "nor at the next time"
 
 
@@ -477,7 +503,7 @@ def test_code_that_cannot_be_read_is_not_passed_over(litgen: Run, folder: Path) 
 
 def test_status_and_doctor_say_how_to_follow(litgen: Run, folder: Path) -> None:
     said = litgen("status", cwd=folder).stdout
-    assert "untouched, behind train.py" in said and "to follow: litgen upgrade" in said
+    assert "untouched, behind  train.py" in said and "to follow: litgen upgrade" in said
     checks = json.loads(litgen("doctor", "--json", cwd=folder).stdout)["checks"]
     (version,) = [check for check in checks if check["name"] == "version"]
     assert (version["state"], version["fix"]) == ("note", "litgen upgrade")

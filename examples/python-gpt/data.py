@@ -107,6 +107,7 @@ def find_files(config: Config) -> list[Path]:
             library = Path(sysconfig.get_path("stdlib"))
             files = [path for path in sorted(library.rglob("*.py")) if is_python(path, library)]
         elif data.is_dir():
+            next(data.iterdir(), None)  # may raise; in a closed folder rglob just finds nothing
             files = [path for path in sorted(data.rglob(config.pattern)) if is_shown(path, data)]
         elif data.is_file():
             files = [data]

@@ -32,12 +32,13 @@ class Sample:
 
 def main(sample: Sample) -> None:
     run = Path("runs") / sample.name
-    newest = Checkpoints(run / "checkpoints").latest()
+    checkpoints = Checkpoints(run / "checkpoints")
+    newest = checkpoints.latest()
     if newest is None:
         raise UserError(f"no checkpoint in {run}", "train first: python train.py")
     config = read_config(Config, run / "config.toml", strict=False)
     model = GPT(config, VOCABULARY)
-    Checkpoints(run / "checkpoints").load(newest, model)
+    checkpoints.load(newest, model)
     model.eval()
 
     prompt, end = list(sample.prompt.encode()), ord(END)

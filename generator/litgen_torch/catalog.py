@@ -18,6 +18,7 @@ class Choice:
     value: str
     summary: str
     condition: str
+    page: str = ""  # where more is said of it
 
     def obstacle(self, answers: Mapping[str, Answer]) -> str:
         """What this choice needs that the other answers do not give, in words."""
@@ -72,7 +73,9 @@ def questions() -> tuple[Question, ...]:
             default="" if about.get("multiselect") else about["default"],
             when=str(about.get("when", "")),
             choices=tuple(
-                Choice(choice["value"], summary, choice.get("validator", ""))
+                Choice(
+                    choice["value"], summary, choice.get("validator", ""), choice.get("page", "")
+                )
                 for summary, choice in about["choices"].items()
             ),
             many=about.get("multiselect", False),

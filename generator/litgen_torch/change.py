@@ -58,6 +58,7 @@ class Change:
     rules: Rules
     attempt: Tree  # the merged files; with markers where it does not fit, to be looked at
     taken: Taken = Taken()  # the steps from the version that wrote it, before the merge
+    idle: Places = frozenset()  # where his version was to stay, but nothing is refused
 
     @cached_property
     def files(self) -> list[FileChange]:

@@ -17,7 +17,7 @@ OF_A_HOOK = {
         *("OBJECT_DIRECTORY", "ALTERNATE_OBJECT_DIRECTORIES", "QUARANTINE_PATH", "SHALLOW_FILE"),
     )
 }
-MARKER = re.compile(r"(<{7}|\|{7}|>{7})( |$)")
+MARKER = re.compile(r"^(<{7}|\|{7}|>{7})( |$)", re.MULTILINE)
 MIDDLE = "======="  # in prose it underlines a title
 
 
@@ -45,6 +45,15 @@ def markers(path: str, text: str) -> list[int]:
         for number, line in lines
         if MARKER.match(line) or line.rstrip() == MIDDLE and not is_prose
     ]
+
+
+def in_conflict(text: str) -> int:
+    """The first line that a merge has left between two versions; 0 where none has.
+
+    A row of equals signs alone says nothing: it may underline a title in somebody's docstring.
+    """
+    mark = MARKER.search(text)
+    return text.count("\n", 0, mark.start()) + 1 if mark else 0
 
 
 def _changed(root: Path, paths: list[str]) -> set[str]:

@@ -10,17 +10,17 @@ from typing import Any, Literal
 
 from litgen_torch import staging
 from litgen_torch.catalog import packages
-from litgen_torch.compare import changed
 from litgen_torch.environment import probe, python_of
 from litgen_torch.errors import LitgenError
-from litgen_torch.git import markers
+from litgen_torch.git import in_conflict
 from litgen_torch.origin import Origin, newest
 from litgen_torch.pending import read_pending
 from litgen_torch.project import (
+    UNSETTLED,
     Project,
     python_files,
     read_project,
-    record_of,
+    unsettled,
     written_by,
 )
 from litgen_torch.versions import installed, is_newer
@@ -60,7 +60,7 @@ def check_environment(folder: Path, project: Project | None) -> list[Check]:
         _torch(found, pyproject, pip),
         *_missing(found, pip),
         _devices(found),
-        _bf16(found, is_used=answers.get("precision") == "bf16"),
+        _bf16(found, is_used=answers.get("precision") in ("bf16", "bf16-true")),
         _gloo(found, is_used=answers.get("strategy", "single") != "single"),
         *_torchvision(found, pip),
     ]
@@ -132,17 +132,9 @@ def check_project(folder: Path) -> tuple[list[Check], Project | None]:
 
 
 def _record(project: Project) -> Check:
-    as_written = record_of(
-        project.base,
-        name=project.name,
-        answers=project.answers,
-        version=project.version,
-        template=project.template,
-    )
-    other = changed(project.stored, as_written)
+    other = unsettled(project)
     if other and project.version == installed():
-        words = f"not as litgen writes it, as after a merge: {_some(other)}"
-        return Check("record", "note", words, "litgen upgrade")
+        return Check("record", "note", f"{UNSETTLED}: {_some(other)}", "litgen upgrade")
     return Check("record", "ok", f"answers, and {len(project.base)} files as litgen wrote them")
 
 
@@ -195,8 +187,8 @@ def _code(folder: Path) -> list[Check]:
     for path in paths:
         try:
             text = (folder / path).read_text(encoding="utf-8")
-            if marks := markers(path, text):
-                words = f"{path}:{marks[0]}: a conflict's marker"
+            if line := in_conflict(text):
+                words = f"{path}:{line}: a conflict's marker"
                 checks.append(Check("code", "bad", words, f"edit {path}"))
             elif path.endswith(".py"):
                 ast.parse(text)

@@ -14,6 +14,7 @@ from typing import Any
 from litgen_torch.answers import Answers, check_name, complete, read_answers, with_defaults
 from litgen_torch.branches import joined
 from litgen_torch.catalog import questions
+from litgen_torch.compare import changed
 from litgen_torch.content import LOSSLESS, is_binary
 from litgen_torch.errors import LitgenError
 from litgen_torch.finish import finish
@@ -44,6 +45,7 @@ SUMS, FOR_GIT = ".litgen/base.sha256", ".litgen/.gitattributes"
 BASE, SUFFIX = ".litgen/base/", ".base"
 # Where no code of the owner's lies; folders that begin with a dot and environments are skipped too.
 SKIPPED = {"runs", "__pycache__", "node_modules", "site-packages"}
+UNSETTLED = "the record is not as litgen writes it, as after a merge"
 MOST_ENTRIES = 20_000  # looked at in search of code: folders of data may lie in a project
 
 
@@ -133,6 +135,18 @@ def read_project(folder: Path) -> Project:
         ) from error
     there = {f"{BASE}{path}{SUFFIX}": text for path, text in found.items() if text is not None}
     return Project(folder, record.version, name, answers, base, there | stored, template)
+
+
+def unsettled(project: Project) -> list[str]:
+    """The files in `.litgen/` that litgen would write otherwise, as after a merge by git."""
+    as_written = record_of(
+        project.base,
+        name=project.name,
+        answers=project.answers,
+        version=project.version,
+        template=project.template,
+    )
+    return changed(project.stored, as_written)
 
 
 def python_files(folder: Path) -> list[str]:

@@ -6,15 +6,15 @@ is a change that restores what the last of them replaced. How the steps are done
 
 import contextlib
 import os
-from collections.abc import Collection, Iterator
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from litgen_torch.content import to_bytes
+from litgen_torch.content import from_bytes, to_bytes
 from litgen_torch.disk import alone_in, errors_for_people
 from litgen_torch.errors import LitgenError
 from litgen_torch.journal import File, Journal, Step, read_journal
-from litgen_torch.places import check_places, digest, place, read_file
+from litgen_torch.places import check_places, digest, digest_of, place, read_file
 from litgen_torch.render import Tree
 from litgen_torch.staging import (
     FORTH,
@@ -26,6 +26,15 @@ from litgen_torch.staging import (
     stage,
     take_back,
 )
+
+
+@dataclass(frozen=True)
+class Undone:
+    """A change that was taken back, and the files that were restored: before, and since."""
+
+    title: str
+    before: Tree
+    after: Tree
 
 
 def commit(
@@ -62,8 +71,8 @@ def recover(folder: Path) -> str | None:
         return _go_on(folder)
 
 
-def undo(folder: Path, *, force: bool = False) -> str:
-    """Restore what the last change replaced, and return its title.
+def undo(folder: Path, *, force: bool = False) -> Undone:
+    """Restore what the last change replaced.
 
     Refuses if one of its files was changed since. Forced, it overwrites them, and can be undone.
     """
@@ -81,7 +90,19 @@ def undo(folder: Path, *, force: bool = False) -> str:
             _change(folder, journal, found=found, wanted=wanted)
         else:
             record.unlink()
-        return last.title
+        return Undone(
+            last.title,
+            {path: from_bytes(data) for path in wanted if (data := found[path]) is not None},
+            {path: from_bytes(file.data) for path, file in wanted.items() if file},
+        )
+
+
+def as_left(folder: Path, paths: Iterable[str]) -> set[str]:
+    """Those of the paths that are to the byte as litgen's last change of them left them."""
+    journals = [read_journal(record) for record in records(folder)]  # the last one last
+    left = {step.path: step.new for each in journals if each.keep for step in each.steps}
+    known = [path for path in paths if path in left]
+    return {path for path in known if digest_of(place(folder, path)) == left[path]}
 
 
 def _not_as_left(last: Journal, edited: list[str]) -> LitgenError:

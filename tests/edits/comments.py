@@ -87,7 +87,7 @@ def banner(tree: Tree, pick: Pick) -> Tree:
 @edit("code commented out as a note")
 def old_code(tree: Tree, pick: Pick) -> Tree:
     path, code, place = pick(found(tree, TRAIN))
-    text = "".join(f"# {line}\n" for line in ast.unparse(place.node).splitlines())
+    text = "# if step % 50 == 0:\n#     loss = smooth(loss, 0.9)\n#     print(step, loss)\n"
     return tree | {path: code.changed(code.before(place.node, text))}
 
 

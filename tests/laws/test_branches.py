@@ -177,12 +177,29 @@ def test_an_edited_project_goes_on_after_a_merge(litgen: Run, folder: Path) -> N
     assert litgen("status", cwd=folder).returncode == 0
     assert read_project(folder).answers == START | {"feature": ("compile", "ema")}
     for words in (["remove", "ema"], ["remove", "compile"]):
-        done = litgen(*words, "--force", cwd=folder)
+        done = litgen(*words, cwd=folder)
         assert done.returncode == 0, done.stderr
     assert told_of_record(litgen, folder)["state"] == "ok"
     left = {path.name: path.read_text() for path in folder.glob("*.*") if path.is_file()}
     git(folder, "checkout", "-qf", "start")
     assert left == {path.name: path.read_text() for path in folder.glob("*.*") if path.is_file()}
+
+
+def test_doctor_and_upgrade_say_one_thing_of_a_merged_project(litgen: Run, folder: Path) -> None:
+    branch(litgen, folder, "add", "feature", "ema")
+    branch(litgen, folder, "add", "precision", "bf16")
+    assert not merge(folder, "ema", "bf16")
+    check = told_of_record(litgen, folder)
+    said = litgen("upgrade", "--list", cwd=folder).stdout
+    assert (check["state"], check["fix"]) == ("note", "litgen upgrade")
+    words, _, paths = check["words"].partition(": ")
+    assert "after a merge" in words and f"  record  {words}\n" in said
+    told = json.loads(litgen("upgrade", "--list", "--json", cwd=folder).stdout)
+    assert (told["steps"], told["record"], told["files"]) == ([], paths.split(", "), [])
+    assert litgen("upgrade", cwd=folder).returncode == 0
+    assert told_of_record(litgen, folder)["state"] == "ok"
+    assert "no step is due" in litgen("upgrade", "--list", cwd=folder).stdout
+    assert "nothing to do" in litgen("upgrade", cwd=folder).stdout
 
 
 def test_two_answers_to_one_question_are_left_to_the_owner(litgen: Run, folder: Path) -> None:
@@ -206,6 +223,24 @@ def test_two_answers_to_one_question_are_left_to_the_owner(litgen: Run, folder: 
     assert read_project(folder).answers["precision"] == "bf16"
     assert read_project(folder).base == from_templates("proj", START | {"precision": "bf16"})
     assert litgen("add", "ema", cwd=folder).returncode == 0
+
+
+def test_a_conflict_of_git_s_is_resolved_before_any_change(litgen: Run, folder: Path) -> None:
+    branch(litgen, folder, "add", "strategy", "fsdp")
+    branch(litgen, folder, "add", "feature", "ema")
+    edit(folder / "train.py", "    model.train()\n    while", "    model.train(True)\n    while")
+    commit_all(folder, "ema")
+    git(folder, "checkout", "-q", "fsdp")
+    edit(folder / "train.py", "    model.train()\n    while", "    net.train()\n    while")
+    commit_all(folder, "fsdp")
+    assert "train.py" in merge(folder, "fsdp", "ema")
+    before = state(folder)
+    line = (folder / "train.py").read_text().split("\n").index("<<<<<<< HEAD") + 1
+    for words in ("upgrade", "add profiler", "remove fsdp --force --conflicts=markers"):
+        done = litgen(*words.split(), cwd=folder)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert f"train.py:{line} is a marker of a merge" in done.stderr
+        assert state(folder) == before
 
 
 def test_undo_takes_back_nothing_of_another_branch(litgen: Run, folder: Path) -> None:

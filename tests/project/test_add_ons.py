@@ -1,5 +1,6 @@
 """Projects with add-ons as a user runs them: each does what it is for, and resume stays exact."""
 
+import json
 import os
 import signal
 import subprocess
@@ -88,6 +89,12 @@ def test_all_of_them_train_together_and_resume_to_the_bit(tmp_path: Path) -> Non
     assert events(run / "tensorboard") == told(lines)
     assert len(list((run / "wandb").glob("offline-run-*"))) == 2
     assert list(run.glob("trace-*.json")) and list(run.glob("profile-*.txt"))
+
+    best = min(scores, key=lambda line: line["val_loss"])
+    about = json.loads((run / f"checkpoints/step-{best['step']:08d}/run.json").read_text())
+    assert about["score"] == best["val_loss"]
+    kept = {int(path.name[5:]) for path in (run / "checkpoints").iterdir()}
+    assert kept == {8, 10, best["step"]}
 
     final, found = weights(project, "killed"), run / "checkpoints/step-00000010"
     assert all(

@@ -5,14 +5,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from projects import every_project, project_id
+from projects import every_project, project_id, some_projects
 
 from litgen_torch.answers import Answers, with_defaults
 from litgen_torch.catalog import questions
 from litgen_torch.finish import finish
 from litgen_torch.render import render
 
-PROJECTS = every_project()
+PROJECTS = some_projects()
 LONGEST = "n" * 64
 # The slow test takes all of them.
 TYPED = [PROJECTS[i] for i in (0, len(PROJECTS) // 2, len(PROJECTS) - 1)]
@@ -41,6 +41,13 @@ def passes(folder: Path, *command: str) -> None:
 
 def test_ruff_finds_nothing_in_any_project(tmp_path: Path) -> None:
     for answers in PROJECTS:
+        written(tmp_path / project_id(answers), answers)
+    passes(tmp_path, "ruff", "check", "--no-cache", ".")
+
+
+@pytest.mark.slow
+def test_ruff_finds_nothing_in_every_project(tmp_path: Path) -> None:
+    for answers in every_project():
         written(tmp_path / project_id(answers), answers)
     passes(tmp_path, "ruff", "check", "--no-cache", ".")
 

@@ -156,6 +156,19 @@ def test_text_that_cannot_be_used_is_refused(text, settings, message):
         load_text(text, **settings)
 
 
+def test_a_folder_of_text_that_is_closed_is_said_to_be(text, tmp_path):
+    tmp_path.chmod(0o755)
+    (tmp_path / "texts").chmod(0)
+    user = os.geteuid()
+    try:
+        if user == 0:  # to whom nothing is closed
+            os.seteuid(65534)
+        with pytest.raises(UserError, match="cannot look for '[*]' in 'texts': .*denied"):
+            load_text(text)
+    finally:
+        os.seteuid(user)
+
+
 def test_python_s_own_library_is_text_enough(tmp_path, monkeypatch):
     modules = load("gpt-bytes", tmp_path, monkeypatch)
     train, val = modules.data.load_data(modules.config.Config())

@@ -73,6 +73,22 @@ def test_decay_grows_into_its_value():
     assert decays[:3] == [0, 1 / 10, 2 / 11] and decays[-1] == 0.75
 
 
+def test_weights_of_16_bits_are_averaged_in_32_where_small_updates_count():
+    model = nn.Linear(2, 1, bias=False).bfloat16()
+    nn.init.ones_(model.weight)
+    ema = EMA(model, 0.999)
+    for _ in range(9000):
+        ema.update()
+    nn.init.constant_(model.weight, 1.5)
+    ema.update()  # by 0.0005, of which 16 bits would see nothing
+    expected = torch.full((1, 2), 1.0005)
+    torch.testing.assert_close(averages(ema)["weight"], expected, rtol=0, atol=1e-6)
+    with ema.applied():
+        assert model.weight.dtype == torch.bfloat16 and model.weight[0, 0].item() == 1
+    assert torch.equal(model.weight, torch.full((1, 2), 1.5, dtype=torch.bfloat16))
+    torch.testing.assert_close(averages(ema)["weight"], expected, rtol=0, atol=1e-6)
+
+
 class Counting(nn.Module):
     """A weight, a running mean, a counter, and a table that no checkpoint has."""
 

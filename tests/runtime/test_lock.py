@@ -71,6 +71,48 @@ def test_a_killed_process_holds_nothing_although_its_workers_live(
     assert Path("runs/trial", LOCK).read_text().startswith(f"{os.getpid()} ")
 
 
+ENDED = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from runtime.errors import UserError
+from runtime.lock import hold
+hold(Path("runs/trial"), empty=False)
+if sys.argv[2]:
+    Path("runs/trial", sys.argv[2]).touch()
+raise UserError("the data are no good", "others")
+"""
+
+
+@pytest.mark.parametrize("file", ["", "metrics.jsonl"], ids=["nothing", "something"])
+def test_a_run_leaves_no_folder_in_which_it_has_put_nothing(tmp_path: Path, file: str) -> None:
+    (tmp_path / "runs/before").mkdir(parents=True)
+    command = [sys.executable, "-c", ENDED, str(Path(__file__).parents[2]), file]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "the data are no good\n  fix: others\n")
+    left = {path.name for path in (tmp_path / "runs").rglob("*")}
+    assert left == ({"before", "trial", LOCK, file} if file else {"before"})
+
+
+def test_a_folder_that_is_just_taken_away_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    opened = os.open
+
+    def late(path: Path, *flags: int) -> int:  # its owner leaves between open and lock
+        lock = opened(path, *flags)
+        if path.name == LOCK:
+            monkeypatch.setattr(os, "open", opened)
+            path.unlink()
+            path.parent.rmdir()
+        return lock
+
+    monkeypatch.setattr(os, "open", late)
+    folder = open_run(Config())
+    assert (folder / LOCK).read_text().startswith(f"{os.getpid()} ")
+
+
 def test_without_locks_a_run_begins_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

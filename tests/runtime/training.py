@@ -42,9 +42,20 @@ def parallel(model, strategy, world):
 
 
 def train(
-    folder, strategy, until, *, save_at=(), dropout=0.1, batch=8, width=8, decay=None, **checkpoints
+    folder,
+    strategy,
+    until,
+    *,
+    save_at=(),
+    scores=None,
+    best=None,
+    dropout=0.1,
+    batch=8,
+    width=8,
+    decay=None,
+    **checkpoints,
 ):
-    """Go on from the newest checkpoint in `folder` up to step `until`.
+    """Go on from the newest checkpoint in `folder` up to step `until`; `scores` are by step.
 
     Returns the losses by step and the weights by name; with a decay, their averages as "ema.…" too.
     """
@@ -57,6 +68,7 @@ def train(
     ema = EMA(model, decay) if decay else None
     also = {"ema": ema.tensors} if ema else None
     saved = Checkpoints(folder, **{"keep": 2, **checkpoints}, world=world, also=also)
+    saved.best = best
     step, losses = 0, {}
     if newest := saved.latest():
         step = saved.load(newest, model, optimizer)["step"]
@@ -71,6 +83,7 @@ def train(
             ema.update()
         step += 1
         losses[step] = float(loss.detach() if alone else world.mean(loss.detach()))
+        saved.score = (scores or {}).get(step)
         if step in save_at:
             saved.save(step, model, optimizer, note="kept")
     weights = {}

@@ -8,12 +8,11 @@ The tensor files contain pickles: load only checkpoints that you wrote. To share
 file of `save_weights`, which `torch.load(weights_only=True)` reads.
 """
 
-import contextlib
 import io
 import json
+import math
 import shutil
-import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -23,9 +22,9 @@ from torch import nn
 
 from runtime import rng, tensors
 from runtime.errors import UserError
-from runtime.files import make_folder, sync, write_whole
+from runtime.files import check, make_folder, settle, sync, write_whole
 from runtime.tensors import Groups
-from runtime.world import World
+from runtime.world import ELSEWHERE, World
 
 FORMAT = 1
 # What reading a damaged file raises.
@@ -44,11 +43,29 @@ class Checkpoints:
     ) -> None:
         self.folder, self.keep, self.world = folder, keep, world or World()
         self.also = {**(also or {})}
+        self.score: float | None = None  # of the step that is saved next; kept in its run.json
+        self.best: Callable[[list[Path]], list[Path]] | None = None  # those that stay besides
+        self._whole: Path | None = None  # so that `load` need not read it once more to know
 
     def latest(self) -> Path | None:
-        """The newest checkpoint, as the main process sees it."""
-        found = self._complete() if self.world.is_main else []
-        return self.world.broadcast(found[-1] if found else None)
+        """The newest checkpoint that is whole. Those passed over because of damage are told.
+
+        Raises UserError on all processes if there are checkpoints, and all are damaged.
+        """
+        found = self.world.broadcast(self._complete() if self.world.is_main else [])
+        for path in reversed(found):
+            damage = self._damage(path)
+            if not damage:
+                self._whole = path
+                return path
+            if self.world.is_main or damage != ELSEWHERE:
+                print(f"{path} is damaged: {damage}\n  the one before it is taken", flush=True)
+        if found:
+            raise UserError(
+                f"no checkpoint in {self.folder} is whole",
+                f"rm -r {self.folder}    # then the same command starts anew",
+            )
+        return None
 
     def save(
         self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, **extra: Any
@@ -67,21 +84,22 @@ class Checkpoints:
             "data_processes": self.world.data_size,
             "torch": torch.__version__,
             "optimizer": type(optimizer).__name__,
+            "score": self.score if math.isfinite(self.score or 0) else None,
             "extra": extra,
         }
         failed = f"step {step} could not be saved in {self.folder}"
         fix = "make room or give write access; the same command goes on from the last checkpoint"
         try:
-            with self._together(failed, fix, OSError):
+            with self.world.together(failed, fix, OSError):
                 if self.world.is_main:
                     self._sweep()
                     make_folder(draft)
-            with self._together(failed, fix, OSError):
+            with self.world.together(failed, fix, OSError):
                 tensors.write(draft, model, optimizer, self.world, self.also)
                 _write_rank(draft, self.world.rank)
-            with self._together(failed, fix, OSError):
+            with self.world.together(failed, fix, OSError):
                 if self.world.is_main:
-                    about["files"] = _settle([draft / ".metadata", *draft.glob("rank-*")])
+                    about["files"] = settle([draft / ".metadata", *draft.glob("rank-*")])
                     write_whole(draft / "run.json", (json.dumps(about, indent=2) + "\n").encode())
                     self._publish(draft, final)
         except UserError:
@@ -98,23 +116,21 @@ class Checkpoints:
         is the same, random numbers go on to the bit. Raises UserError on all processes if the
         checkpoint is damaged or of another model.
         """
-        fix = f"rm -r {path}    # then the same command goes on from the checkpoint before it"
-        with self._together(f"{path} is damaged", fix, *DAMAGE):
-            about = json.loads((path / "run.json").read_text())
-            if about["format"] != FORMAT:
-                raise UserError(
-                    f"{path} has format {about['format']}, this library reads {FORMAT}",
-                    "bring back the runtime/ that wrote it, or start another run: --name NEW",
-                )
-            _check(path, about["files"])
-            for rank in range(self.world.rank, about["processes"], self.world.size):
-                _check(path, _read_rank(path, rank)["files"])
+        fix = "checkpoints.latest() finds the newest one that is whole"
+        if path != self._whole and (damage := self._damage(path)):
+            raise UserError(f"{path} is damaged: {damage}", fix)
+        about = json.loads((path / "run.json").read_text())
+        if about["format"] != FORMAT:
+            raise UserError(
+                f"{path} has format {about['format']}, this library reads {FORMAT}",
+                "bring back the runtime/ that wrote it, or start another run: --name NEW",
+            )
         if optimizer and about["optimizer"] != type(optimizer).__name__:
             raise UserError(
                 f"{path} was saved with {about['optimizer']}, not {type(optimizer).__name__}",
                 f"use {about['optimizer']} again, or start another run: --name NEW",
             )
-        with self._together(f"{path} cannot be read", fix, OSError):
+        with self.world.together(f"{path} cannot be read", fix, OSError):
             missing = tensors.read(path, model, optimizer, self.world, self.also)
         if missing and self.world.is_main:
             print(f"{path} has no {', '.join(missing)}, which begins anew")
@@ -128,67 +144,49 @@ class Checkpoints:
     def _complete(self) -> list[Path]:
         return sorted(self.folder.glob("step-*"))
 
+    def _damage(self, path: Path) -> str:
+        """What is wrong with a checkpoint's files; "" if nothing is, on no process."""
+        damage = ""
+        try:
+            about = json.loads((path / "run.json").read_text())
+            if about["format"] == FORMAT:  # of another one nothing else is known
+                check(path, about["files"])
+                for rank in range(self.world.rank, about["processes"], self.world.size):
+                    check(path, _read_rank(path, rank)["files"])
+        except DAMAGE as error:
+            damage = str(error) or type(error).__name__
+        return (damage or ELSEWHERE) if self.world.any(bool(damage)) else ""
+
     def _sweep(self) -> None:
         """Remove what a killed process left under hidden names."""
         for stale in self.folder.glob(".step-*"):
             shutil.rmtree(stale)
 
     def _publish(self, draft: Path, final: Path) -> None:
-        """Make the written draft a checkpoint, then drop those beyond `keep`."""
+        """Make the written draft a checkpoint, then drop those beyond `keep`.
+
+        Those of later steps are dropped too: the run went back behind them, as they are damaged.
+        """
         sync(draft)
         if final.exists():
             final.rename(draft.with_name(f"{draft.name}.replaced"))
         draft.rename(final)
         sync(self.folder)
-        for old in self._complete()[: -self.keep]:
+        found = self._complete()
+        past = [path for path in found if path <= final]
+        stay = past[-self.keep :] + (self.best(past) if self.best else [])
+        for old in set(found) - set(stay):
             old.rename(old.with_name(f".{old.name}"))  # never half a checkpoint under a full name
         self._sweep()
-
-    @contextlib.contextmanager
-    def _together(self, failed: str, fix: str, *expected: type[BaseException]) -> Iterator[None]:
-        """If the block fails on one process, fail on all: nobody waits for one that has left."""
-        kinds: tuple[type[BaseException], ...] = (UserError, *expected)
-        error: BaseException | None = None
-        try:
-            yield
-        except kinds as caught:
-            error = caught
-        if self.world.any(error is not None):
-            if isinstance(error, UserError):
-                raise error
-            raise UserError(f"{failed}: {error or 'see the other processes'}", fix) from error
 
 
 def _write_rank(folder: Path, rank: int) -> None:
     """This process's random state, and how its tensor files look on disk."""
     content = io.BytesIO()
-    torch.save({"rng": rng.state(), "files": _settle(folder.glob(f"__{rank}_*"))}, content)
+    torch.save({"rng": rng.state(), "files": settle(folder.glob(f"__{rank}_*"))}, content)
     write_whole(folder / f"rank-{rank:05d}.pt", content.getvalue())
 
 
 def _read_rank(folder: Path, rank: int) -> dict[str, Any]:
     saved: dict[str, Any] = torch.load(folder / f"rank-{rank:05d}.pt", weights_only=True)
     return saved
-
-
-def _settle(files: Iterable[Path]) -> dict[str, int]:
-    """Wait until the files are on disk; return their checksums."""
-    sums = {}
-    for file in files:
-        sync(file)  # DCP does, but before the last bytes have left its buffer
-        sums[file.name] = _checksum(file)
-    return sums
-
-
-def _check(folder: Path, files: dict[str, int]) -> None:
-    for name, expected in files.items():
-        if _checksum(folder / name) != expected:
-            raise ValueError(f"{name} is not as it was written")
-
-
-def _checksum(path: Path) -> int:
-    total = 0
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            total = zlib.crc32(chunk, total)
-    return total

@@ -1,5 +1,7 @@
 """One run, one process that writes: a lock on the run's folder."""
 
+import atexit
+import contextlib
 import os
 import platform
 import shutil
@@ -14,8 +16,8 @@ LOCK = ".lock"
 def hold(folder: Path, *, empty: bool) -> None:
     """Make a folder and hold it until this process ends; with `empty`, delete what lies in it.
 
-    Raises UserError if another process holds it. Where the system or the disk knows no locks,
-    nothing is held.
+    A process that ends before it has put anything there takes the folder away again. Raises
+    UserError if another one holds it. Where the system or the disk knows no locks, nothing is held.
     """
     make_folder(folder)
     _lock(folder)
@@ -46,6 +48,18 @@ def _lock(folder: Path) -> None:
     except OSError:  # some network disks
         os.close(lock)
         return
+    if os.fstat(lock).st_nlink == 0:  # who had it was just taking the folder away
+        os.close(lock)
+        hold(folder, empty=False)
+        return
     # It stays open, and so the lock holds, until the process ends, however it ends.
     os.truncate(lock, 0)
     os.write(lock, f"{os.getpid()} {platform.node()}".encode())
+    atexit.register(_leave_nothing, folder.absolute())
+
+
+def _leave_nothing(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        if os.listdir(folder) == [LOCK]:
+            (folder / LOCK).unlink()
+            folder.rmdir()

@@ -6,7 +6,10 @@ from typing import TypeVar
 
 import torch
 
+from runtime.errors import UserError
+
 T = TypeVar("T")
+ELSEWHERE = "see the other processes"
 
 
 class World:
@@ -45,3 +48,27 @@ class World:
     def main_first(self) -> Iterator[None]:
         """Run the block on the first process of each machine, then on the others. Collective."""
         yield
+
+    @contextlib.contextmanager
+    def together(self, failed: str, fix: str, *expected: type[BaseException]) -> Iterator[None]:
+        """If the block fails on one process, fail on all: nobody waits for one that has left.
+
+        What it is expected to raise becomes a UserError, which begins with `failed`. Collective.
+        """
+        kinds: tuple[type[BaseException], ...] = (UserError, *expected)
+        error: BaseException | None = None
+        try:
+            yield
+        except kinds as caught:
+            error = caught
+        try:
+            failed_somewhere = self.any(error is not None)
+        except RuntimeError as alone:  # the timeout of the group, or the end of another process
+            raise UserError(
+                "waited in vain for the other processes to save or load this checkpoint as well",
+                "see what they say; and call it on all of them, never under `if world.is_main:`",
+            ) from alone
+        if failed_somewhere:
+            if isinstance(error, UserError):
+                raise error
+            raise UserError(f"{failed}: {error or ELSEWHERE}", fix) from error

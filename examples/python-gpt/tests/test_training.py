@@ -32,7 +32,9 @@ def start(folder: Path, *arguments: str, processes: int = 1) -> subprocess.Popen
         command += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
         command += [str(processes)]
     command += [str(PROJECT / "train.py"), *arguments]
-    return subprocess.Popen(command, cwd=folder, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    # On the CPU: any number of processes share it, and its sums come out the same every time.
+    environment = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    return subprocess.Popen(command, cwd=folder, env=os.environ | environment)
 
 
 def train(folder: Path, *arguments: str, processes: int = 1) -> None:

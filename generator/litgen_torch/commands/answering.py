@@ -18,7 +18,7 @@ from litgen_torch.errors import LitgenError
 from litgen_torch.following import answered, at_hand, upgraded
 from litgen_torch.foreign import Template
 from litgen_torch.origin import newest
-from litgen_torch.project import Project
+from litgen_torch.project import UNSETTLED, Project, unsettled
 from litgen_torch.render import Tree
 
 
@@ -105,7 +105,7 @@ def upgrade_template(
     """
     assert project.template
     origin = newest(project.template, to)
-    if origin.version == project.template.version:
+    if origin.version == project.template.version and not unsettled(project):
         nothing_to_do(f"{origin.words} is the newest", options, command=command)
         return
     wish = upgraded(project, origin, pairs(words), trust=options.trust)
@@ -116,10 +116,13 @@ def list_versions(project: Project, options: Options, *, to: str | None) -> None
     """Say to which state of its template a project would go."""
     assert project.template
     here, there = project.template, newest(project.template, to)
+    record = unsettled(project)
     if options.as_json:
-        click.echo(json.dumps({"template": asdict(here), "newest": asdict(there)}, indent=2))
+        found = {"template": asdict(here), "newest": asdict(there), "record": record}
+        click.echo(json.dumps(found, indent=2))
     elif here.version == there.version:
-        click.echo(f"{here.words} is the newest")
+        after_a_merge = f"; {UNSETTLED}: litgen upgrade" if record else ""
+        click.echo(f"{here.words} is the newest{after_a_merge}")
     else:
         click.echo(f"{here.words} → {there.words}; litgen upgrade --dry-run shows what changes")
 

@@ -20,7 +20,7 @@ from litgen_torch.commands import show
 from litgen_torch.commands.options import Options
 from litgen_torch.content import binary
 from litgen_torch.errors import LitgenError
-from litgen_torch.git import uncommitted
+from litgen_torch.git import in_conflict, uncommitted
 from litgen_torch.pending import begin, read_pending
 from litgen_torch.places import read_tree
 from litgen_torch.project import (
@@ -31,7 +31,7 @@ from litgen_torch.project import (
     written_by,
 )
 from litgen_torch.render import Tree
-from litgen_torch.transaction import commit, recover
+from litgen_torch.transaction import as_left, commit, recover
 from litgen_torch.verify import Losses, verify
 from litgen_torch.versions import installed, is_newer
 
@@ -117,14 +117,26 @@ def plan(
     project: Project, mine: Tree, wish: Wanted, *, options: Options, rules: Rules = REFUSE
 ) -> Change:
     """The change, with what the options say of places where it does not fit."""
+    _check_merged(project, mine, wish)
     change, wished = plan_change(project, mine, wish, rules=rules), set(options.accept)
     while places := accepted(wished, change.refusals):  # with these, others may come up
         wished -= places.keys()
         rules = replace(rules, accept=rules.accept.union(places.values()))
         change = plan_change(project, mine, wish, rules=rules)
     if change.refusals and options.markers:
-        return plan_change(project, mine, wish, rules=replace(rules, markers=True))
-    return change
+        change = plan_change(project, mine, wish, rules=replace(rules, markers=True))
+    return replace(change, idle=frozenset(wished))
+
+
+def _check_merged(project: Project, mine: Tree, wish: Wanted) -> None:
+    """Raise LitgenError while git has left both versions in a file: which is the owner's?"""
+    for path in sorted(mine.keys() & (project.base.keys() | wish.files.keys())):
+        line = in_conflict(mine[path])
+        if line and not in_conflict(project.base.get(path, "")):
+            raise LitgenError(
+                f"nothing was changed: {path}:{line} is a marker of a merge that is not finished",
+                f"edit {path}, then run this again",
+            )
 
 
 def settle(change: Change, options: Options, *, command: list[str], ask: bool = False) -> None:
@@ -187,7 +199,8 @@ def _examined(change: Change, options: Options) -> Losses | None:
     """Refuse to write over what git could not bring back, and what would train otherwise."""
     folder, paths = change.project.folder, [file.path for file in change.files]
     dirty = [] if options.force else uncommitted(folder, paths)
-    if dirty:
+    written = as_left(folder, dirty) if dirty else ()  # by litgen, and undo has what was before
+    if dirty := [path for path in dirty if path not in written]:
         raise LitgenError(
             f"nothing was changed: git has no copy of {', '.join(dirty)} as it is now",
             "git commit, or --force (litgen undo takes it back)",

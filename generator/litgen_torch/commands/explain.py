@@ -12,12 +12,12 @@ from litgen_torch.commands import show
 from litgen_torch.commands.answering import compare_answers
 from litgen_torch.commands.choosing import choice_argument, has, named
 from litgen_torch.commands.editing import in_project, open_project, owners_files
-from litgen_torch.commands.list import brought
+from litgen_torch.commands.list import described
 from litgen_torch.errors import LitgenError
 from litgen_torch.owned import Piece, owned, purpose, would_bring
 from litgen_torch.project import Project, from_templates
 from litgen_torch.render import Tree
-from litgen_torch.solve import needed, possible
+from litgen_torch.solve import possible
 
 
 @click.command()
@@ -41,22 +41,17 @@ def command(words: tuple[str, ...], as_json: bool, trust: bool) -> None:
     mine = owners_files(project, tree | other) if project and is_there else {}
     pieces = owned(other, tree, mine) if is_there else would_bring(other, tree)
     question = next(question for question in questions() if question.name == kind)
-    needs, packages = needed(questions(), kind, choice), brought(question, choice)
-    about = {
-        "kind": kind,
-        "choice": choice,
-        "summary": next(c.summary for c in question.choices if c.value == choice),
-        "needs": needs,
-        "packages": packages,
-        "in_project": is_there,
-    }
+    about = described(question, next(c for c in question.choices if c.value == choice))
     if as_json:
         files = [asdict(piece) for piece in pieces]
-        click.echo(json.dumps(about | {"pieces": files}, indent=2))
+        said = {"kind": kind, "choice": choice} | about | {"in_project": is_there}
+        click.echo(json.dumps(said | {"pieces": files}, indent=2))
         return
     click.echo(f"{click.style(f'{kind} {choice}', bold=True)}    {about['summary']}")
-    if needs := [*needs, *(f"package {package}" for package in packages)]:
+    if needs := [*about["needs"], *(f"package {package}" for package in about["packages"])]:
         click.echo(f"  needs {', '.join(needs)}")
+    if about["page"]:
+        click.echo(f"  more: {about['page']}")
     if not is_there:
         where = "this project does not have it" if project else "no project here"
         click.echo(f"  {where}: litgen add {kind} {choice} would bring")

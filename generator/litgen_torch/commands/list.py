@@ -1,11 +1,12 @@
 """`litgen list`: the catalogue."""
 
 import json
+from typing import Any
 
 import click
 
 from litgen_torch.answers import FLAGS, Answers, complete, with_defaults
-from litgen_torch.catalog import Question, packages, questions
+from litgen_torch.catalog import Choice, Question, packages, questions
 from litgen_torch.commands.answering import questions_of, shown
 from litgen_torch.commands.editing import in_project, open_project
 from litgen_torch.project import Project
@@ -64,14 +65,18 @@ def _data(question: Question) -> dict[str, object]:
         "help": question.help,
         "many": question.many,
         "choices": [
-            {
-                "value": choice.value,
-                "summary": choice.summary,
-                "needs": needed(questions(), question.name, choice.value),
-                "packages": brought(question, choice.value),
-            }
-            for choice in question.choices
+            {"value": choice.value} | described(question, choice) for choice in question.choices
         ],
+    }
+
+
+def described(question: Question, choice: Choice) -> dict[str, Any]:
+    """What the catalogue says of a choice."""
+    return {
+        "summary": choice.summary,
+        "page": choice.page,
+        "needs": needed(questions(), question.name, choice.value),
+        "packages": brought(question, choice.value),
     }
 
 

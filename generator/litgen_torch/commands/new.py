@@ -33,7 +33,13 @@ def _choices(context: click.Context, parameter: click.Parameter, begun: str) -> 
 @click.option("--data", shell_complete=_choices, help="Which data.")
 @click.option("--strategy", shell_complete=_choices, help="How it is spread over processes.")
 @click.option("--precision", shell_complete=_choices, help="Which precision it computes in.")
-@click.option("--with", "others", metavar="KIND=CHOICE", multiple=True, help="Any other choice.")
+@click.option(
+    "--with",
+    "others",
+    metavar="KIND=CHOICE",
+    multiple=True,
+    help="Any other; several of a kind as a,b.",
+)
 @click.option("--template", metavar="SOURCE", help="A copier template: a folder or a git URL.")
 @click.option("--ref", help="Its tag, branch or commit; else the newest version.")
 @click.option("--trust", is_flag=True, help="Run the template's own tasks and extensions.")
@@ -101,7 +107,7 @@ def _from_flags(slots: dict[str, str | None], others: tuple[str, ...]) -> Answer
     sets = {question.name: question for question in questions() if question.many}
     for kind, choice in map(_pair, others):
         if kind in sets:
-            given[kind] = sets[kind].answer(choice, *given.get(kind, ()))
+            given[kind] = sets[kind].answer(*choice.split(","), *given.get(kind, ()))
         elif given.setdefault(kind, choice) != choice:
             raise click.UsageError(f"{kind} is given twice: {given[kind]} and {choice}")
     return given

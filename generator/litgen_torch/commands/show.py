@@ -13,7 +13,9 @@ from litgen_torch.cli import colour
 from litgen_torch.codemods.step import Followed
 from litgen_torch.compare import FileChange, changed, unified
 from litgen_torch.merge.outcome import Refusal
+from litgen_torch.project import UNSETTLED, Project
 from litgen_torch.verify import Losses
+from litgen_torch.versions import installed
 
 LONGEST = 12  # lines of a version that is shown
 COLOURS = {"+": "green", "-": "red", "@": "cyan"}
@@ -22,9 +24,9 @@ COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 def summary(change: Change) -> str:
     """The steps, if litgen is another, a line or more for each file, and what stays the owner's."""
     files = change.files
-    width = max((len(file.path) for file in files), default=0)
-    lines = [line for file in files for line in _file(file, width)]
+    lines = file_lines(files)
     lines += [f"  {at(*place)}: yours stays, as accepted" for place in sorted(change.rules.accept)]
+    lines += [f"  {at(*place)}: nothing to accept, it fits there" for place in sorted(change.idle)]
     lines += [f"  {sentence}" for sentence in change.merge.kept]
     lines += [f"  {sentence}" for sentence in change.wanted.notes]
     lines += [] if files else ["  no file of yours changes: only what litgen knows of the project"]
@@ -69,24 +71,32 @@ def _met(change: Change, step: Followed) -> str:
     return f"{count(calls, 'call')} of yours, in {places}" if calls else f"imported in {places}"
 
 
-def due(old: str, new: str, steps: Sequence[Followed]) -> str:
-    """The steps between two versions, whatever they will find in the project."""
-    if old == new:
-        return f"litgen {old} wrote this project, and this is {new}: no step is due"
-    width = max((len(_about(step)[0]) for step in steps), default=0)
-    lines = [f"{old} → {new}"]
-    for kind, title in map(_about, steps):
-        lines.append(f"  {kind:{width}}  {title}")
-    lines += [f"  {'template':{width}}  what litgen {new} writes otherwise"]
-    return "\n".join(
-        [*lines, *_results(steps), "what it comes to in your files: litgen upgrade --dry-run"]
-    )
+def due(
+    project: Project, steps: Sequence[Followed], *, record: Sequence[str], files: Sequence[str]
+) -> str:
+    """The steps to the installed version, whatever they will find in the owner's files."""
+    old, new = project.version, installed()
+    rows = [_about(step) for step in steps]
+    rows += [("record", UNSETTLED)] if record else []
+    rows += [("template", f"what litgen {new} writes otherwise")] if files or old != new else []
+    head = f"{old} → {new}" if old != new else f"litgen {old} wrote this project, and this is {new}"
+    if not rows:
+        return f"{head}: no step is due"
+    width = max(len(kind) for kind, _ in rows)
+    lines = [head, *(f"  {kind:{width}}  {title}" for kind, title in rows), *_results(steps)]
+    return "\n".join([*lines, "what it comes to in your files: litgen upgrade --dry-run"])
 
 
 def _results(steps: Iterable[Followed]) -> list[str]:
     """Whether a run may train to other numbers afterwards."""
     found = [step for step in steps if step.changes_results]
     return [f"  Your results may change ({step.id}): {step.changes_results}" for step in found]
+
+
+def file_lines(files: Sequence[FileChange]) -> list[str]:
+    """What becomes of each file, in a line or more."""
+    width = max((len(file.path) for file in files), default=0)
+    return [line for file in files for line in _file(file, width)]
 
 
 def _file(file: FileChange, width: int) -> list[str]:
@@ -148,6 +158,9 @@ def conflict(change: Change, command: str) -> str:
     lines = [click.style(f"litgen: nothing was changed: {head}", fg="red")]
     for refusal in refusals:
         lines += _refusal(refusal)
+    there = ", ".join(dict.fromkeys(map(_place, refusals)))
+    for place in sorted(change.idle):
+        lines.append(f"  --accept {at(*place)}: no such place; what does not fit is {there}")
     if change.taken.doubts:
         again = f"{command}        or leave it so: {command}{_accepts(refusals)}"
         return "\n".join([*lines, f"  then:    {again}"])
@@ -218,6 +231,7 @@ def report(change: Change, command: Sequence[str]) -> dict[str, object]:
         "notes": list(change.wanted.notes),
         "files": [asdict(file) for file in change.files],
         "refusals": [asdict(each) | {"accept": _place(each)} for each in change.refusals],
+        "idle": [at(*place) for place in sorted(change.idle)],
         "kept": list(change.merge.kept),
         "renames": change.merge.renames,
         "edits": asdict(change.edits),

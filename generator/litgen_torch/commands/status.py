@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 
 import click
 
-from litgen_torch.commands.answering import shown
+from litgen_torch.commands import show
+from litgen_torch.commands.answering import shown as as_given
 from litgen_torch.commands.editing import open_project
 from litgen_torch.compare import file_change
 from litgen_torch.content import binary
@@ -28,10 +29,20 @@ class State:
     added: int = 0  # lines, by the owner
     removed: int = 0
 
+    @property
+    def is_other(self) -> bool:
+        """Whether it is not just as litgen wrote it and would write it today."""
+        return self.behind or self.state != "untouched"
+
+    @property
+    def words(self) -> str:
+        return f"{self.state}, behind" if self.behind and self.state != "new" else self.state
+
 
 @click.command()
+@click.option("--all", "show_all", is_flag=True, help="Untouched files too, each by its name.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-def command(as_json: bool) -> None:
+def command(show_all: bool, as_json: bool) -> None:
     """Show which files you edited or deleted, and which are behind the installed litgen."""
     project = open_project()
     states = states_of(project)
@@ -47,10 +58,9 @@ def command(as_json: bool) -> None:
         return
     who = project.template.words if project.template else f"litgen {project.version}"
     click.secho(f"{project.name} · {who} · {_answers(project)}", bold=True)
-    for state in states:
-        words = state.state + (", behind" if state.behind else "")
-        count = f"  +{state.added} -{state.removed}" if state.state == "edited" else ""
-        click.echo(f"  {click.style(f'{words:17}', fg=COLOURS[state.state])} {state.path}{count}")
+    click.echo("\n".join(_lines(states, show_all=show_all)))
+    if any(state.state == "edited" for state in states):
+        click.echo("what you changed: litgen diff")
     if (
         any(state.behind for state in states)
         or project.version != installed()
@@ -59,6 +69,24 @@ def command(as_json: bool) -> None:
         click.echo(f"behind: litgen {installed()} writes them otherwise; to follow: litgen upgrade")
     if waiting:
         click.echo(f"{waiting} waits for --continue or --abort")
+
+
+def _lines(states: list[State], *, show_all: bool) -> list[str]:
+    """A line for each file that is not as it was, and one for all others."""
+    shown = [state for state in states if show_all or state.is_other]
+    words = [state.words for state in shown]
+    wide = max([len("untouched"), *map(len, words)])
+    width = max((len(state.path) for state in shown if state.state == "edited"), default=0)
+    lines = []
+    for state, word in zip(shown, words, strict=True):
+        path = state.path
+        if state.state == "edited":
+            path = f"{path:{width}}  {f'+{state.added}':>4} {f'-{state.removed}':>4}"
+        lines.append(f"  {click.style(f'{word:{wide}}', fg=COLOURS[state.state])}  {path}")
+    if others := len(states) - len(shown):
+        of_them = show.count(others, "other file") if shown else f"all {others} files"
+        lines.append(f"  {'untouched':{wide}}  {of_them}")
+    return lines
 
 
 def states_of(project: Project) -> list[State]:
@@ -84,7 +112,7 @@ def states_of(project: Project) -> list[State]:
 
 def _answers(project: Project) -> str:
     if project.template:
-        return ", ".join(f"{name} {shown(answer)}" for name, answer in project.answers.items())
+        return ", ".join(f"{name} {as_given(answer)}" for name, answer in project.answers.items())
     answers = project.answers.values()
     words = [word for a in answers for word in ([a] if isinstance(a, str) else a)]
     return ", ".join(words)

@@ -21,8 +21,9 @@ from litgen_torch.commands.editing import (
     settle,
 )
 from litgen_torch.commands.options import Editing, Options, editing
+from litgen_torch.compare import changed
 from litgen_torch.errors import LitgenError
-from litgen_torch.project import Project, python_files
+from litgen_torch.project import Project, from_templates, python_files, unsettled
 from litgen_torch.render import Tree, settings
 from litgen_torch.versions import installed, is_newer
 
@@ -120,8 +121,11 @@ def _list(project: Project, options: Options) -> None:
         for s in due(project.version, installed())
         if not isinstance(s.codemod, Fix) or s.codemod.is_due(project.base)
     ]
+    record = unsettled(project) if project.version == installed() else []
+    files = changed(project.base, from_templates(project.name, project.answers))
     if options.as_json:
         about = {"command": LINE, "version": project.version, "installed": installed()}
-        click.echo(json.dumps(about | {"steps": [asdict(step) for step in steps]}, indent=2))
+        found = {"steps": [asdict(step) for step in steps], "record": record, "files": files}
+        click.echo(json.dumps(about | found, indent=2))
     else:
-        click.echo(show.due(project.version, installed(), steps))
+        click.echo(show.due(project, steps, record=record, files=files))

@@ -1,6 +1,7 @@
 """Where in the owner's file a place of the template's is."""
 
 import ast
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import libcst as cst
@@ -50,6 +51,30 @@ def behind(mine: Statement) -> Place:
 
 def _imports(statement: Statement) -> bool:
     return isinstance(statement.tree, (ast.Import, ast.ImportFrom))
+
+
+def past_looks(place: Place, mates: Mates, new: Sequence[Statement]) -> Place:
+    """The place behind lines of the owner's that only look at what is set above, such as a print.
+
+    Where the new statements go on with the same thing, his line sees it as it did before them.
+    """
+    block, at = place
+    if not at or block.statements[at - 1] not in mates.back:
+        return place
+    sets = _names(block.statements[at - 1].tree, ast.Store)
+    shared = {name for each in new for name in sets & _names(each.tree, ast.Load)}
+    while at < len(block.statements):
+        follower = block.statements[at]
+        looks = isinstance(follower.tree, ast.Expr) and follower not in mates.back
+        if not (looks and shared & _names(follower.tree, ast.Load)):
+            break
+        at += 1
+    return block, at
+
+
+def _names(tree: ast.AST, context: type[ast.expr_context]) -> set[str]:
+    names = (node for node in ast.walk(tree) if isinstance(node, ast.Name))
+    return {node.id for node in names if isinstance(node.ctx, context)}
 
 
 def before(mine: Statement) -> Place:

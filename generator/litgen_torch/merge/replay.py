@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from litgen_torch.merge.comments import keep_comments_above, merge_layout
 from litgen_torch.merge.edits import APART, CHANGED, DELETED, GONE, TAKEN, TWICE, UNNEEDED, Edits
-from litgen_torch.merge.places import Gap, before, place_of
+from litgen_torch.merge.places import Gap, before, past_looks, place_of
 from litgen_torch.merge.source import Block, Statement
 
 
@@ -83,7 +83,7 @@ class Replay(Edits):
             if place is None:
                 self.refuse(GONE, None, gap.block, new)
                 return
-            self._insert(new, *place)
+            self._insert(new, *(place if old else past_looks(place, self.to_mine, new)))
         for statement, mate in zip(old, mates, strict=True):
             if mate:
                 self.delete(statement, mate)
@@ -103,7 +103,7 @@ class Replay(Edits):
             return
         merge_layout(base, mine, new)
         if base.key == new.key and not base.blocks:
-            if base.text == mine.text:
+            if base.text.split() == mine.text.split():  # he may have indented it in his own way
                 self.put(base, mine, new)
         elif mine.key == new.key and not base.blocks:
             return

@@ -123,10 +123,14 @@ def _follow_moves(base: Tree, mine: Tree, new: Tree, work: _Work) -> tuple[Tree,
     base, new = dict(base), dict(new)
     for path in [p for p in base if p not in mine and base[p] != new.get(p) and p.endswith(".py")]:
         if place := moved_file(path, base, mine):
-            work.merge(place, base.pop(path), new.pop(path, ""))
+            before, there = base.pop(path), new.pop(path, "")
+            if path in work.leave:
+                work.kept.append(f"{place}: {YOURS}")
+            else:
+                work.merge(place, before, there)
     changed = {path for path in base if base[path] != new.get(path)}
     for (path, place), names in moved_definitions(base, mine).items():
-        if path in changed and path in new:
+        if path in changed and path in new and path not in work.leave:
             try:
                 parts = [(only(t[path], names), without(t[path], names)) for t in (base, new)]
             except (SyntaxError, ValueError):

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch._functorch import config as functorch
 
 from runtime.errors import UserError
 
@@ -34,5 +35,8 @@ def compile_blocks(blocks: Iterable[nn.Module], **options: Any) -> None:
         )
     # Other shapes, training and validation need code of their own; torch's limit of 8 is for one.
     torch.compiler.config.recompile_limit = MOST_FORMS
+    # On a GPU, dropout that is computed twice would draw from generators that torch keeps hidden:
+    # no checkpoint has their state, and a resumed run would be another.
+    functorch.graphsafe_rng_functionalization = False
     for block in blocks:
         block.compile(**options)

@@ -16,7 +16,8 @@ class EMA:
     averages its own part of sharded weights; nothing is gathered. `tensors` belong into the
     checkpoint; after one without them, the averages begin with the weights of the next update.
 
-    Buffers are averaged too, but for whole numbers such as counters, which are copied.
+    Buffers are averaged too, but for whole numbers such as counters, which are copied. Weights of
+    16 bits are averaged in 32: what an update adds is too little for 16.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -26,7 +27,7 @@ class EMA:
         for name, weight in named_state(model).items():
             unique.setdefault(id(weight), (name, weight))
         self._weights = [weight for _, weight in unique.values()]
-        self._averages = [weight.detach().clone() for weight in self._weights]
+        self._averages = [_wide(weight.detach().clone()) for weight in self._weights]
         self._updates = torch.zeros((), dtype=torch.int64)
         self.tensors = {"updates": self._updates}
         for (name, _), average in zip(unique.values(), self._averages, strict=True):
@@ -46,7 +47,7 @@ class EMA:
         pairs = list(zip(_local(self._averages), _local(self._weights), strict=True))
         if floats := [pair for pair in pairs if pair[0].is_floating_point()]:
             averages, weights = zip(*floats, strict=True)
-            torch._foreach_lerp_(averages, weights, 1 - decay)
+            torch._foreach_lerp_(averages, [_wide(weight) for weight in weights], 1 - decay)
         for average, weight in pairs:
             if not average.is_floating_point():
                 average.copy_(weight)
@@ -61,24 +62,27 @@ class EMA:
         if not self._updates:
             yield
             return
-        self._swap()
+        kept = [weight.clone() for weight in _local(self._weights)]  # there are no gradients now
+        self._put(_local(self._averages))
         try:
             yield
         finally:
-            self._swap()
+            self._put(kept)
 
     @torch.no_grad()
-    def _swap(self) -> None:
+    def _put(self, values: list[Tensor]) -> None:
         for module in self.model.modules():
             # FSDP keeps the root's weights gathered after a forward without a backward, and would
             # use those of before the swap.
             reshard = getattr(module, "reshard", None)
             if reshard is not None:
                 reshard()
-        for weight, average in zip(_local(self._weights), _local(self._averages), strict=True):
-            kept = weight.clone()
-            weight.copy_(average)
-            average.copy_(kept)
+        for weight, value in zip(_local(self._weights), values, strict=True):
+            weight.copy_(value)
+
+
+def _wide(x: Tensor) -> Tensor:
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
 def _local(tensors: list[Tensor]) -> list[Tensor]:

@@ -1,6 +1,8 @@
 """Files that are whole or not there, and on disk once that is said."""
 
 import os
+import zlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 
@@ -34,3 +36,27 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def settle(files: Iterable[Path]) -> dict[str, int]:
+    """Wait until the files are on disk; return their checksums by name."""
+    sums = {}
+    for file in files:
+        sync(file)
+        sums[file.name] = _checksum(file)
+    return sums
+
+
+def check(folder: Path, sums: Mapping[str, int]) -> None:
+    """Raise ValueError if a file is not as it was when `settle` returned its checksum."""
+    for name, expected in sums.items():
+        if _checksum(folder / name) != expected:
+            raise ValueError(f"{name} is not as it was written")
+
+
+def _checksum(path: Path) -> int:
+    total = 0
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            total = zlib.crc32(chunk, total)
+    return total
