@@ -126,6 +126,7 @@ FOREIGN = {
     "fsdp": r"DistributedDataParallel|\bshard\b",
     "hsdp": r"DistributedDataParallel|init_device_mesh",
     "tp": r"DistributedDataParallel|fully_shard|init_device_mesh|\bshard\b",
+    "fsdp-tp": r"DistributedDataParallel|init_device_mesh|\bshard\b",
     "fp32": r"autocast|[sS]caler|bfloat16|float16|hardware|float8|torchao|double|tf32|matmul_prec",
     "bf16": r"[sS]caler|\bfloat16|\.to\(torch|float8|torchao|double|matmul_precision",
     "fp16": r"bfloat16|float8|torchao|double|matmul_precision",
@@ -185,7 +186,7 @@ def test_nothing_of_a_choice_that_was_not_made_is_there(answers: Answers) -> Non
     assert ("runtime/float8.py" in tree) == (answers["precision"] == "float8")
     assert ("runtime/dist.py" in tree) == (answers["strategy"] != "single")
     for path in ("plan.py", "runtime/split.py"):
-        assert (path in tree) == (answers["strategy"] == "tp")
+        assert (path in tree) == (answers["strategy"] in ("tp", "fsdp-tp"))
 
 
 def test_every_add_on_has_its_folder_and_each_piece_its_place() -> None:

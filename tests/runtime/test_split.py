@@ -11,7 +11,7 @@ from runtime.checkpoint import Checkpoints
 from runtime.ema import EMA
 from runtime.errors import UserError
 from runtime.optim import clip_and_step, decay_groups
-from runtime.split import share, split_layers
+from runtime.split import split_layers
 
 
 class Net(nn.Module):
@@ -42,7 +42,7 @@ def trained(split, steps=4):
     rng.seed_all(3)
     model = Net()
     if split:
-        split_layers(model, world.mesh["tensor"], plan(), ["norm"])
+        split_layers(model, world.mesh["tensor"], plan(), {}, ["norm"])
         assert model.up.weight is model.again.weight
     optimizer = torch.optim.AdamW(decay_groups(model, 0.1), lr=0.05, fused=True)
     ema, norms = EMA(model, 0.9), []
@@ -69,7 +69,7 @@ def test_the_norm_and_the_averages_of_split_and_whole_weights_are_those_of_one_p
 def refused(hidden, given, whole):
     world = dist.init(timeout_s=20, tensor=-1)
     try:
-        split_layers(Net(hidden), world.mesh["tensor"], plan() | given, whole)
+        split_layers(Net(hidden), world.mesh["tensor"], plan() | given, {}, whole)
     except UserError as error:
         return error.found, error.fix
 
@@ -99,7 +99,8 @@ def test_a_plan_that_does_not_fit_is_told_before_weights_drift_apart(given, told
 def shared(size):
     world = dist.init(timeout_s=20, tensor=size)
     try:
-        share(world.mesh["tensor"], {"heads": 6, "block": 32})
+        numbers = {"heads": 6, "block": 32}
+        split_layers(Net(), world.mesh["tensor"], plan(), numbers, ["norm"])
         return world.data_rank, world.data_size, [float(x) for x in world.sum(1, world.data_rank)]
     except UserError as error:
         return error.found, error.fix

@@ -1,5 +1,7 @@
 """A model's layers, split over processes by a plan that names them."""
 
+import logging
+import warnings
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatch
 
@@ -12,30 +14,27 @@ from torch.distributed.tensor.parallel import ParallelStyle, parallelize_module
 from runtime.errors import UserError
 
 
-def share(mesh: DeviceMesh, numbers: Mapping[str, int]) -> None:
-    """Raise UserError unless the processes of the mesh can share each of these numbers evenly."""
-    size = mesh.size()
-    for name, number in numbers.items():
-        if number % size:
-            fitting = max(n for n in range(1, size) if not any(m % n for m in numbers.values()))
-            fix = f"torchrun --nproc-per-node {fitting} train.py"
-            if size < dist.get_world_size():
-                fix = f"--{(mesh.mesh_dim_names or ('tensor',))[0]} {fitting}"
-            raise UserError(f"{name} is {number}, which {size} processes cannot share evenly", fix)
-
-
 def split_layers(
     model: nn.Module,
     mesh: DeviceMesh,
     plan: Mapping[str, ParallelStyle],
+    shared: Mapping[str, int],
     whole: Iterable[str] = (),
 ) -> nn.Module:
     """Split the model over the processes of a mesh, in place: `parallelize_module`, made safe.
 
-    Tied weights stay tied. What lies under the names in `whole` stays whole, and has to be computed
-    alike on all these processes; every other parameter must be in the plan, for the gradients of
-    one that is not would differ between them, and its values drift apart without a word.
+    The processes must be able to share evenly the numbers in `shared`, and every dimension that is
+    cut. Tied weights stay tied. What lies under the names in `whole` stays whole, and has to be
+    computed alike on all these processes. Every other parameter must be in the plan: the gradients
+    of one that is not would differ between processes, and its values drift apart without a word.
+    UserError says which of it does not hold.
     """
+    _share(mesh, shared)
+    # Two notes of torch on what is meant here: FSDP's, that what a layer returns may be a part of a
+    # DTensor (nobody changes it in place), and that weights are gathered in two steps, once a run.
+    warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view tensor")
+    logging.getLogger("torch.distributed.tensor._redistribute").setLevel(logging.ERROR)
+
     modules = dict(model.named_modules())
     for pattern in plan:
         if not any(_fits(name, pattern) for name in modules):
@@ -56,13 +55,24 @@ def split_layers(
         if isinstance(parameter, DTensor):
             for placement in parameter.placements:
                 if isinstance(placement, Shard):
-                    share(mesh, {f"a dimension of {name}": parameter.shape[placement.dim]})
+                    _share(mesh, {f"a dimension of {name}": parameter.shape[placement.dim]})
         elif not any(name == each or name.startswith(f"{each}.") for each in whole):
             raise UserError(
                 f"plan.py does not say how {name} is split",
                 "give its layer a line there: SequenceParallel() for a norm",
             )
     return model
+
+
+def _share(mesh: DeviceMesh, numbers: Mapping[str, int]) -> None:
+    size = mesh.size()
+    for name, number in numbers.items():
+        if number % size:
+            fitting = max(n for n in range(1, size) if not any(m % n for m in numbers.values()))
+            fix = f"torchrun --nproc-per-node {fitting} train.py"
+            if size < dist.get_world_size():
+                fix = f"--{(mesh.mesh_dim_names or ('tensor',))[0]} {fitting}"
+            raise UserError(f"{name} is {number}, which {size} processes cannot share evenly", fix)
 
 
 def _fits(name: str, pattern: str) -> bool:
