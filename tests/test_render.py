@@ -149,6 +149,7 @@ ADDED = {
     "metrics": r"torchmetrics|val_metrics|metrics\.py",
     "early-stopping": r"early_stopping|EarlyStopping|patience",
     "keep-best": r"keep_best|keep-best",
+    "async-checkpoints": r"BackgroundWriter|while training goes on",
     "activation-checkpointing": r"checkpoint_activations",
     "profiler": r"(?i)profiler",
     "schedule": r"wsd|schedule\(|config\.schedule|the schedule",
@@ -185,6 +186,7 @@ def test_nothing_of_a_choice_that_was_not_made_is_there(answers: Answers) -> Non
     assert ("runtime/hardware.py" in tree) == (answers["precision"] != "fp32")
     assert ("runtime/float8.py" in tree) == (answers["precision"] == "float8")
     assert ("runtime/dist.py" in tree) == (answers["strategy"] != "single")
+    assert ("runtime/mesh.py" in tree) == (answers["strategy"] in ("hsdp", "tp", "fsdp-tp"))
     for path in ("plan.py", "runtime/split.py"):
         assert (path in tree) == (answers["strategy"] in ("tp", "fsdp-tp"))
 

@@ -58,6 +58,18 @@ def test_without_diff_nothing_is_asked(folder: Path) -> None:
     assert read_project(folder).answers["strategy"] == "ddp"
 
 
+def test_a_list_has_what_a_choice_needs_below_it_where_a_line_would_not_do(folder: Path) -> None:
+    screens = {}
+    for columns in ("80", "200"):
+        terminal = Terminal("list", folder=folder, extra={"COLUMNS": columns})
+        assert terminal.finish() == 0
+        screens[columns] = [line.rstrip() for line in terminal.screen.splitlines()]
+    words = "needs task image-classification, package torchmetrics"
+    assert words.rjust(80) in screens["80"]
+    assert any("in validation    " + words in line for line in screens["200"])
+    assert all(len(line) <= 80 or "needs" not in line for line in screens["80"])
+
+
 def test_eject_asks_and_no_is_its_default(folder: Path) -> None:
     terminal = Terminal("eject", folder=folder, extra=PAGED)
     terminal.answer("Remove it?", b"\r")

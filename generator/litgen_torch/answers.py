@@ -13,6 +13,7 @@ Answers = dict[str, Answer]
 
 FLAGS = ("task", "model", "data", "strategy", "precision")  # the other kinds go by --with
 LONGEST_NAME = 64
+MANY = 8  # words, which nobody reads where one of them is close
 VALID_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 
@@ -137,6 +138,8 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     """The possible words, and which of them was probably meant."""
     known = list(known)
     close = difflib.get_close_matches(word.lower(), known, n=1)
+    if close and len(known) > MANY:
+        return f"did you mean {close[0]}?"
     return f"one of: {', '.join(known)}" + (f" — did you mean {close[0]}?" if close else "")
 
 

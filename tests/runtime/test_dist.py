@@ -14,6 +14,7 @@ from torch import nn
 from runtime import dist, rng
 from runtime.dist import grad_sync
 from runtime.errors import UserError
+from runtime.mesh import lay_out
 from runtime.world import World
 
 
@@ -235,7 +236,8 @@ def test_srun_over_several_machines_has_to_say_where_to_meet(monkeypatch):
 
 
 def laid_out(shard):
-    world = dist.init(timeout_s=20, shard=shard)
+    world = dist.init(timeout_s=20)
+    lay_out(world, shard=shard)
     mesh = world.mesh
     found = dict(zip(mesh.mesh_dim_names, mesh.shape, strict=True)), list(mesh.get_coordinate())
     dist.close()
@@ -252,7 +254,7 @@ def test_processes_are_laid_out_in_groups_of_neighbours(shard, groups):
 
 def laid_out_badly():
     try:
-        dist.init(timeout_s=20, shard=3)
+        lay_out(dist.init(timeout_s=20), shard=3)
     except UserError as error:
         return error.found, error.fix
 

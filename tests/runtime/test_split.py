@@ -10,6 +10,7 @@ from runtime import dist, rng
 from runtime.checkpoint import Checkpoints
 from runtime.ema import EMA
 from runtime.errors import UserError
+from runtime.mesh import lay_out
 from runtime.optim import clip_and_step, decay_groups
 from runtime.split import split_layers
 
@@ -38,7 +39,8 @@ def plan():
 
 def trained(split, steps=4):
     """Norms, averages and weights of a short training on the same data, clipped each step."""
-    world = dist.init(timeout_s=20, tensor=-1)
+    world = dist.init(timeout_s=20)
+    lay_out(world, tensor=-1)
     rng.seed_all(3)
     model = Net()
     if split:
@@ -67,7 +69,8 @@ def test_the_norm_and_the_averages_of_split_and_whole_weights_are_those_of_one_p
 
 
 def refused(hidden, given, whole):
-    world = dist.init(timeout_s=20, tensor=-1)
+    world = dist.init(timeout_s=20)
+    lay_out(world, tensor=-1)
     try:
         split_layers(Net(hidden), world.mesh["tensor"], plan() | given, {}, whole)
     except UserError as error:
@@ -97,7 +100,8 @@ def test_a_plan_that_does_not_fit_is_told_before_weights_drift_apart(given, told
 
 
 def shared(size):
-    world = dist.init(timeout_s=20, tensor=size)
+    world = dist.init(timeout_s=20)
+    lay_out(world, tensor=size)
     try:
         numbers = {"heads": 6, "block": 32}
         split_layers(Net(), world.mesh["tensor"], plan(), numbers, ["norm"])
@@ -117,7 +121,8 @@ def test_processes_that_share_a_layer_read_the_same_data_which_counts_once():
 
 def masks(folder, tensor, saves):
     """Dropout of a run that goes on from a checkpoint, or makes one."""
-    world = dist.init(timeout_s=20, tensor=tensor)
+    world = dist.init(timeout_s=20)
+    lay_out(world, tensor=tensor)
     model = nn.Linear(2, 2)
     optimizer = torch.optim.AdamW(model.parameters())
     checkpoints = Checkpoints(folder, world=world)

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from runtime import dist, rng
+from runtime.async_checkpoints import BackgroundWriter
 from runtime.checkpoint import Checkpoints
 from runtime.ema import EMA
 from runtime.optim import clip_and_step, decay_groups, set_lr
@@ -53,6 +54,7 @@ def train(
     batch=8,
     width=8,
     decay=None,
+    in_background=False,
     **checkpoints,
 ):
     """Go on from the newest checkpoint in `folder` up to step `until`; `scores` are by step.
@@ -69,6 +71,7 @@ def train(
     also = {"ema": ema.tensors} if ema else None
     saved = Checkpoints(folder, **{"keep": 2, **checkpoints}, world=world, also=also)
     saved.best = best
+    writer = saved.writer = BackgroundWriter(world) if in_background else None
     step, losses = 0, {}
     if newest := saved.latest():
         step = saved.load(newest, model, optimizer)["step"]
@@ -78,6 +81,8 @@ def train(
         mine = x[world.rank :: world.size]
         loss = model(mine).square().sum() * world.size / batch
         loss.backward()
+        if writer:
+            writer.wait_for_copy()
         clip_and_step(optimizer, model.parameters(), 1.0)
         if ema:
             ema.update()
@@ -86,6 +91,8 @@ def train(
         saved.score = (scores or {}).get(step)
         if step in save_at:
             saved.save(step, model, optimizer, note="kept")
+    if writer:
+        writer.finish()
     weights = {}
     averages = {f"ema.{name}": tensor for name, tensor in ema.tensors.items()} if ema else {}
     for name, tensor in (model.state_dict() | averages).items():

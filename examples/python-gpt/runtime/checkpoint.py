@@ -8,27 +8,23 @@ The tensor files contain pickles: load only checkpoints that you wrote. To share
 file of `save_weights`, which `torch.load(weights_only=True)` reads.
 """
 
-import io
 import json
 import math
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from torch import nn
 
 from runtime import rng, tensors
+from runtime.checkpoint_files import FORMAT, damage_of, read_rank, write_rank
 from runtime.errors import UserError
-from runtime.files import check, make_folder, settle, sync, write_whole
-from runtime.tensors import Groups
+from runtime.files import make_folder, settle, sync, write_whole
+from runtime.tensors import Groups, Tensors
 from runtime.world import ELSEWHERE, World
-
-FORMAT = 1
-# What reading a damaged file raises.
-DAMAGE = (OSError, EOFError, LookupError, TypeError, ValueError, RuntimeError, UnpicklingError)
 
 
 class Checkpoints:
@@ -45,6 +41,7 @@ class Checkpoints:
         self.also = {**(also or {})}
         self.score: float | None = None  # of the step that is saved next; kept in its run.json
         self.best: Callable[[list[Path]], list[Path]] | None = None  # those that stay besides
+        self.writer: Callable[[nn.Module, Tensors, Callable[..., None]], None] | None = None
         self._whole: Path | None = None  # so that `load` need not read it once more to know
 
     def latest(self) -> Path | None:
@@ -54,7 +51,7 @@ class Checkpoints:
         """
         found = self.world.broadcast(self._complete() if self.world.is_main else [])
         for path in reversed(found):
-            damage = self._damage(path)
+            damage = damage_of(path, self.world)
             if not damage:
                 self._whole = path
                 return path
@@ -75,8 +72,7 @@ class Checkpoints:
         Hyperparameters are not saved: they are the code's. Raises UserError on all processes if one
         of them cannot write; older checkpoints stay as they are.
         """
-        final = self.folder / f"step-{step:08d}"
-        draft = final.with_name(f".{final.name}")
+        found, random = tensors.collect(model, optimizer, self.also), rng.state()
         about: dict[str, Any] = {
             "format": FORMAT,
             "step": step,
@@ -87,23 +83,40 @@ class Checkpoints:
             "score": self.score if math.isfinite(self.score or 0) else None,
             "extra": extra,
         }
-        failed = f"step {step} could not be saved in {self.folder}"
+        write = partial(self._write, about, random, found)
+        if self.writer:
+            self.writer(model, found, write)
+        else:
+            write(self.world)
+
+    def _write(
+        self,
+        about: dict[str, Any],
+        random: dict[str, Any],
+        found: Tensors,
+        world: World,
+        copies: Tensors | None = None,
+    ) -> None:
+        """Write a checkpoint and publish it; with `copies`, their values."""
+        final = self.folder / f"step-{about['step']:08d}"
+        draft = final.with_name(f".{final.name}")
+        failed = f"step {about['step']} could not be saved in {self.folder}"
         fix = "make room or give write access; the same command goes on from the last checkpoint"
         try:
-            with self.world.together(failed, fix, OSError):
-                if self.world.is_main:
+            with world.together(failed, fix, OSError):
+                if world.is_main:
                     self._sweep()
                     make_folder(draft)
-            with self.world.together(failed, fix, OSError):
-                tensors.write(draft, model, optimizer, self.world, self.also)
-                _write_rank(draft, self.world.rank)
-            with self.world.together(failed, fix, OSError):
-                if self.world.is_main:
+            with world.together(failed, fix, OSError):
+                tensors.write(draft, found, world, copies)
+                write_rank(draft, world.rank, random)
+            with world.together(failed, fix, OSError):
+                if world.is_main:
                     about["files"] = settle([draft / ".metadata", *draft.glob("rank-*")])
                     write_whole(draft / "run.json", (json.dumps(about, indent=2) + "\n").encode())
                     self._publish(draft, final)
         except UserError:
-            if self.world.is_main:
+            if world.is_main:
                 shutil.rmtree(draft, ignore_errors=True)
             raise
 
@@ -117,7 +130,7 @@ class Checkpoints:
         checkpoint is damaged or of another model.
         """
         fix = "checkpoints.latest() finds the newest one that is whole"
-        if path != self._whole and (damage := self._damage(path)):
+        if path != self._whole and (damage := damage_of(path, self.world)):
             raise UserError(f"{path} is damaged: {damage}", fix)
         about = json.loads((path / "run.json").read_text())
         if about["format"] != FORMAT:
@@ -136,26 +149,13 @@ class Checkpoints:
             print(f"{path} has no {', '.join(missing)}, which begins anew")
         saved_by = about["processes"], about.get("data_processes", about["processes"])
         if saved_by == (self.world.size, self.world.data_size):
-            rng.set_state(_read_rank(path, self.world.rank)["rng"])
+            rng.set_state(read_rank(path, self.world.rank)["rng"])
         else:  # no process has a past of its own: new streams, the same at every such start
             rng.seed_all(about["step"], 1 + self.world.data_rank)
         return {"step": about["step"], **about["extra"]}
 
     def _complete(self) -> list[Path]:
         return sorted(self.folder.glob("step-*"))
-
-    def _damage(self, path: Path) -> str:
-        """What is wrong with a checkpoint's files; "" if nothing is, on no process."""
-        damage = ""
-        try:
-            about = json.loads((path / "run.json").read_text())
-            if about["format"] == FORMAT:  # of another one nothing else is known
-                check(path, about["files"])
-                for rank in range(self.world.rank, about["processes"], self.world.size):
-                    check(path, _read_rank(path, rank)["files"])
-        except DAMAGE as error:
-            damage = str(error) or type(error).__name__
-        return (damage or ELSEWHERE) if self.world.any(bool(damage)) else ""
 
     def _sweep(self) -> None:
         """Remove what a killed process left under hidden names."""
@@ -178,15 +178,3 @@ class Checkpoints:
         for old in set(found) - set(stay):
             old.rename(old.with_name(f".{old.name}"))  # never half a checkpoint under a full name
         self._sweep()
-
-
-def _write_rank(folder: Path, rank: int) -> None:
-    """This process's random state, and how its tensor files look on disk."""
-    content = io.BytesIO()
-    torch.save({"rng": rng.state(), "files": settle(folder.glob(f"__{rank}_*"))}, content)
-    write_whole(folder / f"rank-{rank:05d}.pt", content.getvalue())
-
-
-def _read_rank(folder: Path, rank: int) -> dict[str, Any]:
-    saved: dict[str, Any] = torch.load(folder / f"rank-{rank:05d}.pt", weights_only=True)
-    return saved

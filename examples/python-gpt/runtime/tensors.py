@@ -18,26 +18,39 @@ from runtime.errors import UserError
 from runtime.files import sync
 from runtime.world import World
 
+Tensors = Mapping[str, Tensor]  # by name
 Groups = Mapping[str, Mapping[str, Tensor]]  # further tensors: group -> name -> tensor
 
 
-def write(
-    folder: Path,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    world: World,
-    also: Groups,
-) -> None:
-    """Write all of it to a folder, synced to disk. Collective."""
-    import torch.distributed.checkpoint as dcp  # 0.5 s, so not before it is needed
-
+def collect(model: nn.Module, optimizer: torch.optim.Optimizer, also: Groups) -> Tensors:
+    """All that a checkpoint holds, by name; nothing is copied."""
     found = _of_model(model) | _flat(also)
     for name, parameter in _parameters(model):
         found |= {f"optimizer.{name}.{k}": v for k, v in optimizer.state.get(parameter, {}).items()}
     if odd := [name for name, value in found.items() if not isinstance(value, Tensor)]:
         raise TypeError(f"only tensors can be saved, and {odd[0]} is none")
+    return found
+
+
+def write(folder: Path, found: Tensors, world: World, copies: Tensors | None = None) -> None:
+    """Write what was collected to a folder, synced to disk. Collective.
+
+    With `copies`, the values are taken from there: of each tensor this process's part.
+    """
+    import torch.distributed.checkpoint as dcp  # 0.5 s, so not before it is needed
+
+    class FromCopies(dcp.DefaultSavePlanner):
+        def lookup_object(self, index: Any) -> Any:
+            return copies[index.fqn] if copies else super().lookup_object(index)
+
     with _plain_errors():
-        dcp.save(found, storage_writer=dcp.FileSystemWriter(folder), no_dist=world.size == 1)
+        dcp.save(
+            dict(found),
+            storage_writer=dcp.FileSystemWriter(folder),
+            planner=FromCopies(),
+            process_group=world.group,
+            no_dist=world.size == 1,
+        )
 
 
 def read(
@@ -108,6 +121,12 @@ def named_state(model: nn.Module) -> dict[str, Tensor]:
     return {name.replace("_orig_mod.", ""): value for name, value in state.items()}
 
 
+def local_part(x: Tensor) -> Tensor:
+    """This process's part of a tensor, which may be sharded."""
+    part: Tensor = x.to_local() if hasattr(x, "to_local") else x
+    return part
+
+
 def _unwrapped(model: nn.Module) -> nn.Module:
     return model.module if isinstance(model, nn.parallel.DistributedDataParallel) else model
 
@@ -151,15 +170,15 @@ def _plain_errors() -> Iterator[None]:
     """Raise what went wrong as an OSError, instead of DCP's collection of tracebacks."""
     from torch.distributed.checkpoint.api import CheckpointException
 
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "torch.distributed is disabled")  # said for one process
-        try:
-            yield
-        except CheckpointException as error:
-            causes = [cause for cause, _ in error.failures.values()]
-            for cause in causes:  # DCP catches what a signal raises as well
-                if isinstance(cause, (SystemExit, KeyboardInterrupt)):
-                    raise cause from None
-            # torch's zip writer, closing after a failed write, hides why the write failed.
-            causes += [cause.__context__ for cause in causes if cause.__context__]
-            raise OSError(next((c for c in causes if isinstance(c, OSError)), causes[0])) from error
+    # Said for one process. Ignored for good: to restore the filters is not safe in a thread.
+    warnings.filterwarnings("ignore", "torch.distributed is disabled")
+    try:
+        yield
+    except CheckpointException as error:
+        causes = [cause for cause, _ in error.failures.values()]
+        for cause in causes:  # DCP catches what a signal raises as well
+            if isinstance(cause, (SystemExit, KeyboardInterrupt)):
+                raise cause from None
+        # torch's zip writer, closing after a failed write, hides why the write failed.
+        causes += [cause.__context__ for cause in causes if cause.__context__]
+        raise OSError(next((c for c in causes if isinstance(c, OSError)), causes[0])) from error

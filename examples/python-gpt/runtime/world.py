@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -20,6 +20,7 @@ class World:
     local_rank = 0
     data_rank = 0  # which part of the data is its own, of as many as
     data_size = 1
+    group: Any = None  # torch's name for these processes; None: its default group
 
     def __init__(self, device: torch.device | str = "cpu") -> None:
         self.device = torch.device(device)
@@ -28,6 +29,10 @@ class World:
     def is_main(self) -> bool:
         """Whether this process is the one that prints and writes for all."""
         return self.rank == 0
+
+    def aside(self) -> "World":
+        """The same processes, for another thread to talk to while this one does. Collective."""
+        return self
 
     def barrier(self) -> None:
         """Wait until every process is here. Collective."""
@@ -61,14 +66,7 @@ class World:
             yield
         except kinds as caught:
             error = caught
-        try:
-            failed_somewhere = self.any(error is not None)
-        except RuntimeError as alone:  # the timeout of the group, or the end of another process
-            raise UserError(
-                "waited in vain for the other processes to save or load this checkpoint as well",
-                "see what they say; and call it on all of them, never under `if world.is_main:`",
-            ) from alone
-        if failed_somewhere:
+        if self.any(error is not None):
             if isinstance(error, UserError):
                 raise error
             raise UserError(f"{failed}: {error or ELSEWHERE}", fix) from error

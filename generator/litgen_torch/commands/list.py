@@ -1,6 +1,8 @@
 """`litgen list`: the catalogue."""
 
 import json
+import shutil
+import sys
 from typing import Any
 
 import click
@@ -27,17 +29,30 @@ def command(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([_data(question) for question in questions()], indent=2))
         return
-    width = max(len(choice.value) for question in questions() for choice in question.choices)
     for question in questions():
         flag = f"--{question.name}" if question.name in FLAGS else f"--with {question.name}=…"
         many = "    any number of these" if question.many else ""
         click.echo(f"{click.style(flag, bold=True)}    {question.help}{many}")
-        for choice in question.choices:
-            needs = needed(questions(), question.name, choice.value)
-            needs += [f"package {name}" for name in brought(question, choice.value)]
-            after = click.style(f"    needs {', '.join(needs)}", dim=True) if needs else ""
-            click.echo(f"  {choice.value:{width}}  {choice.summary}{after}")
+        click.echo("\n".join(_rows(question)))
         click.echo()
+
+
+def _rows(question: Question) -> list[str]:
+    """Each choice, and behind it what it needs, on a terminal below it if it would be wrapped."""
+    width = max(len(choice.value) for choice in question.choices)
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
+    rows = []
+    for choice in question.choices:
+        row = f"  {choice.value:{width}}  {choice.summary}"
+        needs = needed(questions(), question.name, choice.value)
+        needs += [f"package {name}" for name in brought(question, choice.value)]
+        if needs:
+            words = f"needs {', '.join(needs)}"
+            below = " " * min(width + 4, max(columns - len(words), 0))
+            fits = len(row) + 4 + len(words) <= columns
+            row += click.style(f"    {words}" if fits else f"\n{below}{words}", dim=True)
+        rows.append(row)
+    return rows
 
 
 def _show_questions(project: Project, *, as_json: bool) -> None:

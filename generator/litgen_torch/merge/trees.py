@@ -10,6 +10,7 @@ from litgen_torch.render import Tree
 Places = frozenset[tuple[str, int]]  # paths, and lines of the owner's file, where his version stays
 
 YOURS = "yours, although the template changed it"
+DELETED = "stays deleted, although the template changed it"
 
 
 def merge(
@@ -83,7 +84,7 @@ class _Work:
             or (here is None and _is_prose(path))
             or any(map(is_binary, (before, here, there)))
         ):
-            self.kept.append(f"{path}: {YOURS}")
+            self.kept.append(f"{path}: {DELETED if here is None else YOURS}")
         elif here is None:
             self.refuse_file(Refusal(path, 0, "", "you deleted this file", "", there))
         elif before is None:

@@ -4,6 +4,7 @@ Small messages travel over gloo on the CPU, gradients over NCCL where there are 
 """
 
 import contextlib
+import copy
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -12,7 +13,7 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule
 from torch.nn.parallel import DistributedDataParallel
 
@@ -27,39 +28,54 @@ LAUNCHERS = {
 }
 
 
+_ASIDE: list[dist.ProcessGroup] = []  # further groups of all processes
 _LEFT: list[object] = []  # groups that were left, and their last messages: until the process ends
 
 
 class Processes(World):
     """All processes of a run; `rank` is this one's number among `size`, `device` is its own."""
 
-    mesh: DeviceMesh  # their numbers in several dimensions, where `init` was told of any
+    mesh: DeviceMesh  # their numbers in two dimensions, where `lay_out` gave them any
 
-    def __init__(self, device: torch.device, local_rank: int) -> None:
+    def __init__(self, device: torch.device, local_rank: int, timeout: timedelta) -> None:
         super().__init__(device)
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
         self.data_rank, self.data_size = self.rank, self.size
-        self.local_rank = local_rank
+        self.local_rank, self.timeout = local_rank, timeout
         self._flag: tuple[Tensor, dist.Work] | None = None
 
+    def aside(self) -> "Processes":
+        # In one group, messages of two threads would meet in another order on another process.
+        other = copy.copy(self)
+        other.group, other._flag = dist.new_group(backend="gloo", timeout=self.timeout), None
+        _ASIDE.append(other.group)
+        return other
+
     def barrier(self) -> None:
-        dist.all_reduce(torch.zeros(1))  # dist.barrier() would pick a GPU by itself
+        # dist.barrier() would pick a GPU by itself.
+        dist.all_reduce(torch.zeros(1), group=self.group)
 
     def broadcast(self, value: T) -> T:
         box = [value]
-        dist.broadcast_object_list(box, src=0, device=torch.device("cpu"))
+        dist.broadcast_object_list(box, src=0, group=self.group, device=torch.device("cpu"))
         return box[0]
 
     def any(self, flag: bool) -> bool:
         seen = torch.tensor(int(flag))
-        dist.all_reduce(seen, dist.ReduceOp.MAX)
+        try:
+            dist.all_reduce(seen, dist.ReduceOp.MAX, group=self.group)
+        except RuntimeError as missed:  # the timeout, or the end of another process
+            raise UserError(
+                "waited in vain for the other processes, as where one saves a checkpoint alone",
+                "see what they say; all of them save and load, never one under `if world.is_main:`",
+            ) from missed
         return bool(seen)
 
     def highest_soon(self, value: int) -> int:
         # The reduction runs behind the next step's work and is read one call later, so that all
         # processes learn of a signal at the same step without ever waiting for each other.
         previous, flag = self._flag, torch.tensor(value)
-        work = dist.all_reduce(flag, dist.ReduceOp.MAX, async_op=True)
+        work = dist.all_reduce(flag, dist.ReduceOp.MAX, group=self.group, async_op=True)
         self._flag = (flag, work)
         if previous is None:
             return 0
@@ -80,7 +96,7 @@ class Processes(World):
         Processes that read the same data have the same value, which counts once.
         """
         total = torch.stack([torch.as_tensor(v, device=self.device).double() for v in values])
-        dist.all_reduce(total)
+        dist.all_reduce(total, group=self.group)
         return list(total * (self.data_size / self.size))
 
     def mean(self, value: Tensor | float) -> Tensor:
@@ -88,17 +104,10 @@ class Processes(World):
         return self.sum(value)[0] / self.data_size
 
 
-def init(
-    timeout_s: float = 600, *, shard: int | None = None, tensor: int | None = None
-) -> Processes:
+def init(timeout_s: float = 600) -> Processes:
     """Join the processes that torchrun, srun or mpirun started; alone, be a group of one.
 
     A collective that some process never reaches raises after `timeout_s` seconds.
-
-    With `shard` or `tensor` so many neighbours are a group; 0: those of a machine, -1: all. Then
-    `world.mesh` is of two dimensions, the second for a place in the group. In "replicate" x "shard"
-    a group holds one copy of the model. In "data" x "tensor" it computes one together, on the same
-    data: `data_rank` is the group's number. UserError if processes are left over.
     """
     variables = next((v for v in LAUNCHERS.values() if all(name in os.environ for name in v)), None)
     rank, size, local_rank = (
@@ -113,6 +122,7 @@ def init(
             )
         device = torch.device("cuda", local_rank)
         torch.cuda.set_device(device)
+    timeout = timedelta(seconds=timeout_s)
     # A backend for CPU tensors always: flags and checkpoint plans must not pass through the GPU.
     dist.init_process_group(
         "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo",
@@ -120,30 +130,9 @@ def init(
         store=None if variables else dist.HashStore(),
         rank=rank,
         world_size=size,
-        timeout=timedelta(seconds=timeout_s),
+        timeout=timeout,
     )
-    world = Processes(device, local_rank)
-    if shard is not None:
-        world.mesh = _mesh(world, "replicate", "shard", shard)
-    if tensor is not None:
-        world.mesh = _mesh(world, "data", "tensor", tensor)
-        world.data_rank, world.data_size = world.mesh.get_local_rank("data"), world.mesh.size(0)
-    return world
-
-
-def _mesh(world: Processes, outer: str, inner: str, size: int) -> DeviceMesh:
-    """All processes as a mesh of two dimensions: neighbours differ in the inner one."""
-    on_a_machine = torch.tensor(world.local_rank + 1)
-    dist.all_reduce(on_a_machine, dist.ReduceOp.MAX)
-    size = {0: int(on_a_machine), -1: world.size}.get(size, size)
-    if world.size % size:
-        fitting = max(n for n in range(1, size) if world.size % n == 0)
-        raise UserError(
-            f"{inner} is {size}, which does not divide {world.size} processes",
-            f"--{inner} {fitting}",
-        )
-    shape = (world.size // size, size)
-    return init_device_mesh(world.device.type, shape, mesh_dim_names=(outer, inner))
+    return Processes(device, local_rank, timeout)
 
 
 def _rendezvous(size: int) -> str:
@@ -163,12 +152,14 @@ def close() -> None:
     """Leave the group: the last line of a run that ends well. Collective."""
     # If DDP's reducer held the last reference, freeing the model would join gloo's thread while
     # holding Python's lock, for which that thread may be waiting.
-    _LEFT.append(dist.group.WORLD)
+    _LEFT.extend([dist.group.WORLD, *_ASIDE])
     # Nobody takes the meeting point away from the others. The message is kept: gloo's thread would
     # need Python's lock to free its tensor, and abort the process where Python is ending already.
-    work = dist.all_reduce(torch.zeros(1), async_op=True)
-    _LEFT.append(work)
-    work.wait()
+    for group in (None, *_ASIDE):
+        work = dist.all_reduce(torch.zeros(1), group=group, async_op=True)
+        _LEFT.append(work)
+        work.wait()
+    _ASIDE.clear()
     dist.destroy_process_group()
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from runtime.tensors import named_state
+from runtime.tensors import local_part, named_state
 
 
 class EMA:
@@ -87,4 +87,4 @@ def _wide(x: Tensor) -> Tensor:
 
 def _local(tensors: list[Tensor]) -> list[Tensor]:
     """This process's part of each: arithmetic by element needs no more."""
-    return [x.to_local() if hasattr(x, "to_local") else x for x in tensors]
+    return [local_part(x) for x in tensors]

@@ -1,0 +1,43 @@
+"""What lies in a checkpoint beside the tensors, and whether all of it is as it was written."""
+
+import io
+import json
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+
+from runtime.files import check, settle, write_whole
+from runtime.world import ELSEWHERE, World
+
+FORMAT = 1
+# What reading a damaged file raises.
+DAMAGE = (OSError, EOFError, LookupError, TypeError, ValueError, RuntimeError, UnpicklingError)
+
+
+def write_rank(folder: Path, rank: int, random: dict[str, Any]) -> None:
+    """Write a process's random state, and how its tensor files look, which are then on disk."""
+    content = io.BytesIO()
+    torch.save({"rng": random, "files": settle(folder.glob(f"__{rank}_*"))}, content)
+    write_whole(folder / f"rank-{rank:05d}.pt", content.getvalue())
+
+
+def read_rank(folder: Path, rank: int) -> dict[str, Any]:
+    """What `write_rank` wrote: "rng" and "files"."""
+    saved: dict[str, Any] = torch.load(folder / f"rank-{rank:05d}.pt", weights_only=True)
+    return saved
+
+
+def damage_of(folder: Path, world: World) -> str:
+    """What is wrong with a checkpoint's files, or "" if nothing is, on no process. Collective."""
+    damage = ""
+    try:
+        about = json.loads((folder / "run.json").read_text())
+        if about["format"] == FORMAT:  # of another one nothing else is known
+            check(folder, about["files"])
+            for rank in range(world.rank, about["processes"], world.size):
+                check(folder, read_rank(folder, rank)["files"])
+    except DAMAGE as error:
+        damage = str(error) or type(error).__name__
+    return (damage or ELSEWHERE) if world.any(bool(damage)) else ""
