@@ -121,7 +121,7 @@ def stable_under_black(tree: Tree) -> None:
 
 
 FOREIGN = {
-    "single": r"torchrun|DistributedDataParallel|fully_shard|runtime.dist|process.group|\bmesh\b",
+    "single": r"timeout|torchrun|DistributedData|fully_shard|runtime.dist|process.group|\bmesh\b",
     "ddp": r"fully_shard|MixedPrecisionPolicy|device_mesh|\bshard\b",
     "fsdp": r"DistributedDataParallel|\bshard\b",
     "hsdp": r"DistributedDataParallel|init_device_mesh",
@@ -189,6 +189,7 @@ def test_nothing_of_a_choice_that_was_not_made_is_there(answers: Answers) -> Non
     assert ("runtime/mesh.py" in tree) == (answers["strategy"] in ("hsdp", "tp", "fsdp-tp"))
     for path in ("plan.py", "runtime/split.py"):
         assert (path in tree) == (answers["strategy"] in ("tp", "fsdp-tp"))
+    assert ("runtime/watch.py" in tree) == (answers["strategy"] != "single")
 
 
 def test_every_add_on_has_its_folder_and_each_piece_its_place() -> None:

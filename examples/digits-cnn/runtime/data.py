@@ -131,6 +131,7 @@ def eval_batches(
     ]
     batches = _load(dataset, [list(rows) or [0] for rows in mine], workers)
     for rows, batch in zip(mine, batches, strict=True):
+        world.moved()
         yield batch if rows else map_tensors(batch, lambda x: x[:0])
 
 

@@ -34,6 +34,9 @@ class World:
         """The same processes, for another thread to talk to while this one does. Collective."""
         return self
 
+    def moved(self) -> None:
+        """This process goes on; it is called wherever that may take long."""
+
     def barrier(self) -> None:
         """Wait until every process is here. Collective."""
 

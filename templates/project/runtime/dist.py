@@ -18,6 +18,7 @@ from torch.distributed.fsdp import FSDPModule
 from torch.nn.parallel import DistributedDataParallel
 
 from runtime.errors import UserError
+from runtime.watch import Watch
 from runtime.world import T, World
 
 # Who started this process, and where they say its rank, the world's size, its rank on this machine.
@@ -28,6 +29,7 @@ LAUNCHERS = {
 }
 
 
+GRACE_S = 30  # for all processes to say where they stand, before torch gives one up
 _ASIDE: list[dist.ProcessGroup] = []  # further groups of all processes
 _LEFT: list[object] = []  # groups that were left, and their last messages: until the process ends
 
@@ -43,24 +45,33 @@ class Processes(World):
         self.data_rank, self.data_size = self.rank, self.size
         self.local_rank, self.timeout = local_rank, timeout
         self._flag: tuple[Tensor, dist.Work] | None = None
+        self.watch: Watch | None = None
+
+    def moved(self) -> None:
+        if self.watch:
+            self.watch.moved()
 
     def aside(self) -> "Processes":
         # In one group, messages of two threads would meet in another order on another process.
         other = copy.copy(self)
         other.group, other._flag = dist.new_group(backend="gloo", timeout=self.timeout), None
+        other.watch = None  # it watches the thread that trains
         _ASIDE.append(other.group)
         return other
 
     def barrier(self) -> None:
+        self.moved()
         # dist.barrier() would pick a GPU by itself.
         dist.all_reduce(torch.zeros(1), group=self.group)
 
     def broadcast(self, value: T) -> T:
+        self.moved()
         box = [value]
         dist.broadcast_object_list(box, src=0, group=self.group, device=torch.device("cpu"))
         return box[0]
 
     def any(self, flag: bool) -> bool:
+        self.moved()
         seen = torch.tensor(int(flag))
         try:
             dist.all_reduce(seen, dist.ReduceOp.MAX, group=self.group)
@@ -74,6 +85,7 @@ class Processes(World):
     def highest_soon(self, value: int) -> int:
         # The reduction runs behind the next step's work and is read one call later, so that all
         # processes learn of a signal at the same step without ever waiting for each other.
+        self.moved()
         previous, flag = self._flag, torch.tensor(value)
         work = dist.all_reduce(flag, dist.ReduceOp.MAX, group=self.group, async_op=True)
         self._flag = (flag, work)
@@ -95,6 +107,7 @@ class Processes(World):
 
         Processes that read the same data have the same value, which counts once.
         """
+        self.moved()
         total = torch.stack([torch.as_tensor(v, device=self.device).double() for v in values])
         dist.all_reduce(total, group=self.group)
         return list(total * (self.data_size / self.size))
@@ -107,7 +120,7 @@ class Processes(World):
 def init(timeout_s: float = 600) -> Processes:
     """Join the processes that torchrun, srun or mpirun started; alone, be a group of one.
 
-    A collective that some process never reaches raises after `timeout_s` seconds.
+    One of several that stands still for `timeout_s` seconds ends, and says where; 0 is no limit.
     """
     variables = next((v for v in LAUNCHERS.values() if all(name in os.environ for name in v)), None)
     rank, size, local_rank = (
@@ -122,7 +135,7 @@ def init(timeout_s: float = 600) -> Processes:
             )
         device = torch.device("cuda", local_rank)
         torch.cuda.set_device(device)
-    timeout = timedelta(seconds=timeout_s)
+    timeout = timedelta(seconds=timeout_s + GRACE_S) if timeout_s else timedelta(days=365)
     # A backend for CPU tensors always: flags and checkpoint plans must not pass through the GPU.
     dist.init_process_group(
         "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo",
@@ -132,7 +145,10 @@ def init(timeout_s: float = 600) -> Processes:
         world_size=size,
         timeout=timeout,
     )
-    return Processes(device, local_rank, timeout)
+    world = Processes(device, local_rank, timeout)
+    if timeout_s and size > 1:
+        world.watch = Watch(f"process {rank} of {size}", timeout_s)
+    return world
 
 
 def _rendezvous(size: int) -> str:
