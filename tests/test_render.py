@@ -153,6 +153,7 @@ ADDED = {
     "async-checkpoints": r"BackgroundWriter|while training goes on",
     "activation-checkpointing": r"checkpoint_activations",
     "profiler": r"(?i)profiler",
+    "time-limit": r"max_minutes|[tT]ime_?[lL]imit",
     "schedule": r"wsd|schedule\(|config\.schedule|the schedule",
     "compile": r"(?i)compile",
 }

@@ -4,8 +4,7 @@ A checkpoint is a folder `step-00000100`: the tensors as torch's distributed che
 `rank-00000.pt` with each process's random state, and `run.json`, to be read by people too. It is
 written under a hidden name, and renamed when all of it is on disk.
 
-The tensor files contain pickles: load only checkpoints that you wrote. To share a model, share the
-file of `save_weights`, which `torch.load(weights_only=True)` reads.
+Nothing in it is run when it is read, whoever wrote it: see `runtime/reader.py`.
 """
 
 import json
