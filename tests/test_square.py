@@ -138,16 +138,11 @@ def test_only_what_does_not_depend_on_each_other_may_change_places() -> None:
 
 
 def test_only_the_owner_s_last_lines_may_stand_behind_a_new_block() -> None:
-    block = "def f():\n    {}with a:\n        g()\n        {}\n    {}\n    h()\n"
-    new = block.format("", "k()", "pass")
-    inside, behind, before = ("k()\n        own()", "pass"), ("k()", "own()"), ("k()", "pass")
+    block = "def f():\n    with a:\n        g()\n        {}\n    {}\n    h()\n"
+    new = block.format("k()", "pass")
+    inside, behind = ("k()\n        own()", "pass"), ("k()", "own(); pass")
     for one, other, kind in [
-        (
-            block.format("", *inside),
-            block.format("", *behind).replace("own()", "own(); pass"),
-            "order",
-        ),
-        (block.format("", *inside), block.format("own()\n    ", *before), "wrong"),
+        (block.format(*inside), block.format(*behind), "order"),
         (new, new.replace("        k()\n    pass", "    k()\n    pass"), "wrong"),
     ]:
         shaped = replace(
