@@ -49,6 +49,14 @@ def test_a_sample_s_logits_do_not_depend_on_its_batch(project):
     torch.testing.assert_close(model(x)[:1], model(x[:1]), rtol=1e-4, atol=1e-5)
 
 
+def test_no_norm_is_taken_over_a_batch_of_which_each_process_sees_a_part(project):
+    modules, tiny = project
+    config, model = build(modules, **tiny, dropout=0.0)
+    x = inputs(config)
+    model.train()
+    torch.testing.assert_close(model(x)[:1], model(x[:1]), rtol=1e-4, atol=1e-5)
+
+
 def test_every_weight_learns_and_one_batch_can_be_learnt_by_heart(project):
     modules, tiny = project
     config, model = build(modules, **tiny)

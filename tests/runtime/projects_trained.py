@@ -24,13 +24,18 @@ def trained(
     project: Path, model: str, processes: int = 1, **settings: Any
 ) -> list[dict[str, float]]:
     """Train as `train.py` does; the lines of metrics.jsonl."""
+    assert ended(project, model, processes, **settings) == [0] * processes
+    name = settings.get("name", "run")
+    lines = (project / "runs" / name / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def ended(project: Path, model: str, processes: int = 1, **settings: Any) -> list[int]:
+    """Train likewise; the exit code of each process."""
     settings = SMALL | SMALL_MODEL[model] | {"name": "run"} | settings
     if model == "gpt":
         settings["data"] = str(Path(runtime.__file__).parent)
-    codes = forked(processes, _main, project, settings)
-    assert codes == [0] * processes
-    lines = (project / "runs" / settings["name"] / "metrics.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
+    return forked(processes, _main, project, settings)
 
 
 def _main(project: Path, settings: dict[str, Any]) -> int:

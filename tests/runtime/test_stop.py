@@ -62,11 +62,49 @@ def test_a_signal_while_a_checkpoint_is_read_is_no_damage(tmp_path, monkeypatch)
     assert ended.value.code == 130
 
 
+def test_a_signal_while_a_checkpoint_is_written_lets_it_be_finished(tmp_path, monkeypatch):
+    stop, model = Stop(), Net()
+    written = torch.distributed.checkpoint.FileSystemWriter.write_data
+
+    def interrupted(*given):
+        os.kill(os.getpid(), signal.SIGUSR1)
+        return written(*given)
+
+    monkeypatch.setattr(torch.distributed.checkpoint.FileSystemWriter, "write_data", interrupted)
+    Checkpoints(tmp_path).save(1, model, torch.optim.AdamW(model.parameters()))
+    assert stop.requested()
+    assert Checkpoints(tmp_path).load(tmp_path / "step-00000001", Net())["step"] == 1
+
+
 def test_a_second_ctrl_c_ends_at_once():
     Stop()
     os.kill(os.getpid(), signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_torchrun_hands_a_ctrl_c_on_to_processes_that_have_got_it_and_that_is_no_second_one(
+    monkeypatch,
+):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
+    stop = Stop()
+    for _ in range(2):
+        os.kill(os.getpid(), signal.SIGINT)
+    assert stop.requested()
+    assert stop.exit_code == 130
+
+
+def test_a_torchrun_that_is_gone_counts_as_a_signal(monkeypatch):
+    stop = Stop()
+    monkeypatch.setattr(os, "getppid", lambda: 1)
+    assert not stop.requested(), "a shell may end before what it started"
+    monkeypatch.undo()
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
+    stop = Stop()
+    assert not stop.requested()
+    monkeypatch.setattr(os, "getppid", lambda: 1)
+    assert stop.requested()
+    assert stop.exit_code == 143
 
 
 def test_another_thread_than_the_main_one_sets_no_handler():

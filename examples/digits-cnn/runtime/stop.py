@@ -1,5 +1,6 @@
 """Leaving in good order: a signal asks, the loop answers between two steps."""
 
+import os
 import signal
 import sys
 import threading
@@ -34,16 +35,18 @@ class Stop:
     """Listens for SIGINT (Ctrl-C), SIGTERM (schedulers) and SIGUSR1 (SLURM's warning).
 
     The handler does nothing but remember the signal: saving inside it would meet the loop in the
-    middle of a step. A second Ctrl-C ends the process at once.
+    middle of a step. A second Ctrl-C ends a process at once that was not started by torchrun. Where
+    torchrun ends without a word to its processes, as of SIGUSR1 or SIGKILL, that counts as SIGTERM.
     """
 
     def __init__(self, world: World | None = None) -> None:
         self._world = world or World()
         self._received = self._agreed = 0
+        self._torchrun = os.getppid() if "TORCHELASTIC_RUN_ID" in os.environ else None
         _listen(self._remember)
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGINT:
+        if number == signal.SIGINT and not self._torchrun:  # which hands on what all have got
             signal.signal(signal.SIGINT, signal.default_int_handler)
         self._received = number
         if self._world.is_main:
@@ -54,6 +57,8 @@ class Stop:
 
         A signal to one process is known to all of them one step later.
         """
+        if self._torchrun and self._torchrun != os.getppid() and not self._received:
+            self._remember(signal.SIGTERM, None)
         self._agreed = self._world.highest_soon(self._received)
         return self._agreed > 0
 
