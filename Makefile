@@ -34,7 +34,7 @@ matrix: .venv/.ready
 	$(BIN)/python -m pytest -n 2 -m slow
 
 storm: .venv/.ready
-	KILLS=60 $(BIN)/python -m pytest -n 2 tests/runtime/test_checkpoint.py -k killed
+	KILLS=100 $(BIN)/python -m pytest -n 2 tests/runtime/test_checkpoint.py -k killed
 	KILLS=all $(BIN)/python -m pytest -n 2 tests/test_transaction.py
 
 benchmark: .venv/.ready

@@ -28,6 +28,9 @@ def marked(litgen: Run, folder: Path) -> Path:
     done = litgen("add", "precision", "fp16", "--conflicts=markers", cwd=folder)
     assert done.returncode == 3
     assert "litgen add --continue" in done.stderr and "litgen add --abort" in done.stderr
+    lines = (folder / "train.py").read_text().split("\n")
+    place = re.search(r"  train.py:(\d+): you changed a statement", done.stderr)
+    assert place and lines[int(place[1]) - 1] == "            (loss * 2).backward()"
     return folder
 
 

@@ -122,8 +122,11 @@ def stable_under_black(tree: Tree) -> None:
 
 FOREIGN = {
     "single": r"timeout|torchrun|DistributedData|fully_shard|runtime.dist|process.group|\bmesh\b",
-    "ddp": r"fully_shard|MixedPrecisionPolicy|device_mesh",
-    "fsdp": r"DistributedDataParallel",
+    "ddp": r"fully_shard|MixedPrecisionPolicy|device_mesh|\bshard\b",
+    "fsdp": r"DistributedDataParallel|\bshard\b",
+    "hsdp": r"DistributedDataParallel|init_device_mesh",
+    "tp": r"DistributedDataParallel|fully_shard|init_device_mesh|\bshard\b",
+    "fsdp-tp": r"DistributedDataParallel|init_device_mesh|\bshard\b",
     "fp32": r"autocast|[sS]caler|bfloat16|float16|wrong_hardware|support|double|tf32",
     "bf16": r"[sS]caler|\bfloat16|\.to\(torch|float8|torchao|double|matmul_precision",
     "fp16": r"bfloat16|float8|torchao|double|matmul_precision",
@@ -184,6 +187,9 @@ def test_nothing_of_a_choice_that_was_not_made_is_there(answers: Answers) -> Non
     assert ("runtime/support.py" in tree) == (answers["precision"] != "fp32")
     assert ("runtime/float8.py" in tree) == (answers["precision"] == "float8")
     assert ("runtime/dist.py" in tree) == (answers["strategy"] != "single")
+    assert ("runtime/mesh.py" in tree) == (answers["strategy"] in ("hsdp", "tp", "fsdp-tp"))
+    for path in ("plan.py", "runtime/split.py"):
+        assert (path in tree) == (answers["strategy"] in ("tp", "fsdp-tp"))
     assert ("runtime/watch.py" in tree) == (answers["strategy"] != "single")
 
 

@@ -35,7 +35,7 @@ def test_status_says_how_each_file_stands(litgen: Run, folder: Path) -> None:
     assert text.splitlines()[1:] == [
         "  deleted    AGENTS.md",
         "  edited     train.py    +0   -1",
-        f"  untouched  {others} other files",
+        f"  untouched  {others} files",
         "what you changed: litgen diff",
     ]
     full = litgen("status", "--all", cwd=folder).stdout
@@ -56,7 +56,8 @@ def test_a_file_that_today_s_templates_write_otherwise_is_behind(litgen: Run, fo
     told = json.loads(litgen("status", "--json", cwd=folder).stdout)
     assert [f["path"] for f in told["files"] if f["behind"]] == ["runtime/rng.py"]
     said = litgen("status", cwd=folder).stdout
-    assert "untouched, behind  runtime/rng.py" in said and "litgen upgrade" in said
+    assert "\n  behind     1 file\n" in said and "litgen upgrade" in said
+    assert "  behind     runtime/rng.py\n" in litgen("status", "--all", cwd=folder).stdout
     diff = litgen("diff", "--template", cwd=folder).stdout
     assert diff.startswith("--- a/runtime/rng.py\n+++ b/runtime/rng.py\n") and "-older\n" in diff
 

@@ -503,7 +503,10 @@ def test_code_that_cannot_be_read_is_not_passed_over(litgen: Run, folder: Path) 
 
 def test_status_and_doctor_say_how_to_follow(litgen: Run, folder: Path) -> None:
     said = litgen("status", cwd=folder).stdout
-    assert "untouched, behind  train.py" in said and "to follow: litgen upgrade" in said
+    assert re.search(r"behind +\d+ files\n  to come +\d+ files\n  untouched", said)
+    assert "to follow: litgen upgrade" in said
+    full = litgen("status", "--all", cwd=folder).stdout
+    assert "behind     train.py\n" in full and "to come    runtime/schedule.py\n" in full
     checks = json.loads(litgen("doctor", "--json", cwd=folder).stdout)["checks"]
     (version,) = [check for check in checks if check["name"] == "version"]
     assert (version["state"], version["fix"]) == ("note", "litgen upgrade")

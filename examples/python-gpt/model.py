@@ -71,10 +71,9 @@ class Attention(nn.Module):
         self.out = nn.Linear(config.width, config.width, bias=False)
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        batch, time, width = x.shape
-        q = self.query(x).view(batch, time, self.heads, self.size).transpose(1, 2)
-        k = self.key(x).view(batch, time, self.kv_heads, self.size).transpose(1, 2)
-        v = self.value(x).view(batch, time, self.kv_heads, self.size).transpose(1, 2)
+        q = self.query(x).unflatten(-1, (-1, self.size)).transpose(1, 2)
+        k = self.key(x).unflatten(-1, (-1, self.size)).transpose(1, 2)
+        v = self.value(x).unflatten(-1, (-1, self.size)).transpose(1, 2)
         q, k = rotate(q, cos, sin), rotate(k, cos, sin)  # (batch, heads, time, size)
         y = F.scaled_dot_product_attention(
             q,
@@ -84,7 +83,7 @@ class Attention(nn.Module):
             dropout_p=self.dropout if self.training else 0.0,
             enable_gqa=self.kv_heads < self.heads,
         )
-        y = self.out(y.transpose(1, 2).reshape(batch, time, width))
+        y = self.out(y.transpose(1, 2).flatten(2))  # (batch, time, width)
         return F.dropout(y, self.dropout, self.training)
 
 

@@ -8,7 +8,7 @@ import ast
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from edits import (
     comments,
@@ -106,10 +106,13 @@ def done_twice(
 
 
 def parses(tree: Tree) -> bool:
+    return all(is_python(text) for path, text in tree.items() if path.endswith(".py"))
+
+
+@lru_cache(4096)  # most files of a case are those of the one before
+def is_python(text: str) -> bool:
     try:
-        for path, text in tree.items():
-            if path.endswith(".py"):
-                ast.parse(text.removeprefix("\ufeff"))
+        ast.parse(text.removeprefix("\ufeff"))
     except SyntaxError:
         return False
     return True

@@ -47,10 +47,9 @@ def add_definition(tree: Tree, pick: Pick, text: str) -> Tree:
 
 @edit("a function of one's own, called in the loop")
 def own_called(tree: Tree, pick: Pick) -> Tree:
-    path, code, place = pick(found(tree, TRAIN))
+    options = found(tree, TRAIN, lambda p: getattr(p.scope, "name", "") == "main")
+    path, code, place = pick(options)
     main = functions(code)["main"]
-    if place.scope is not main:
-        raise DoesNotApplyError
     return tree | {
         path: code.changed(
             code.before(main, f"{OWN_FUNCTION.lstrip()}\n\n"),

@@ -22,7 +22,7 @@ def forked(size: int, function: Callable[..., Any], *args: Any) -> list[Any]:
     Returns what each returned, by rank; a process that raises or hangs fails the test by name.
     """
     context = multiprocessing.get_context("fork")
-    port = _free_port()
+    port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         processes = [
             context.Process(target=_child, args=(rank, size, port, folder, function, args))
@@ -44,7 +44,7 @@ def forked(size: int, function: Callable[..., Any], *args: Any) -> list[Any]:
         return results
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

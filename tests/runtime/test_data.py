@@ -33,7 +33,7 @@ class Numbers(Dataset):
 
 def world(rank=0, size=1):
     here = World()
-    here.rank, here.size = rank, size
+    here.data_rank, here.data_size = rank, size
     return here
 
 

@@ -14,6 +14,7 @@ from torch import nn
 from runtime import dist, rng
 from runtime.dist import grad_sync
 from runtime.errors import UserError
+from runtime.mesh import lay_out
 from runtime.world import World
 
 
@@ -234,20 +235,50 @@ def test_srun_over_several_machines_has_to_say_where_to_meet(monkeypatch):
         dist.init(timeout_s=5)
 
 
+def laid_out(shard):
+    world = dist.init(timeout_s=20)
+    lay_out(world, shard=shard)
+    mesh = world.mesh
+    found = dict(zip(mesh.mesh_dim_names, mesh.shape, strict=True)), list(mesh.get_coordinate())
+    dist.close()
+    return found
+
+
+@pytest.mark.parametrize(("shard", "groups"), [(2, 2), (0, 1)], ids=["of two", "of a machine"])
+def test_processes_are_laid_out_in_groups_of_neighbours(shard, groups):
+    found = forked(4, laid_out, shard)
+    size = 4 // groups
+    assert [sizes for sizes, _ in found] == [{"replicate": groups, "shard": size}] * 4
+    assert [place for _, place in found] == [[n // size, n % size] for n in range(4)]
+
+
+def laid_out_badly():
+    try:
+        lay_out(dist.init(timeout_s=20), shard=3)
+    except UserError as error:
+        return error.found, error.fix
+
+
+def test_a_group_that_does_not_divide_the_processes_is_told_with_one_that_does():
+    told = ("shard is 3, which does not divide 4 processes", "--shard 2")
+    assert forked(4, laid_out_badly) == [told] * 4
+
+
 def absent():
     dist.GRACE_S = -58  # so that torch's own limit comes before that of the watch
     world = dist.init(timeout_s=60)
     if world.rank == 0:
         try:
             world.any(True)  # rank 1 never comes
-        except RuntimeError as error:
-            return str(error)
+        except UserError as error:
+            return f"{error}: {error.__cause__}"
     time.sleep(4)
     return ""
 
 
 def test_a_collective_that_one_process_misses_fails_in_time():
     message, _ = forked(2, absent)
+    assert message.startswith("waited in vain for the other processes")
     assert "imed out" in message or "timeout" in message.lower()
 
 

@@ -2,19 +2,34 @@
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+T = TypeVar("T", bound=Tensor)
+
 
 def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Parameter groups for an optimizer: matrices decay, biases and norms' gains do not."""
+    """Parameter groups for an optimizer: matrices decay, biases and norms' gains do not.
+
+    Parameters that other processes share than the rest, as under tensor parallelism, have groups of
+    their own.
+    """
     parameters = [p for p in model.parameters() if p.requires_grad]
     return [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+        {"params": group, "weight_decay": weight_decay if decays else 0.0}
+        for decays in (True, False)
+        for group in by_mesh(p for p in parameters if (p.ndim >= 2) is decays)
     ]
+
+
+def by_mesh(tensors: Iterable[T]) -> list[list[T]]:
+    """The tensors in groups of those that the same processes share: torch mixes them nowhere."""
+    groups: dict[Any, list[T]] = {}
+    for tensor in tensors:
+        groups.setdefault(getattr(tensor, "device_mesh", None), []).append(tensor)
+    return list(groups.values())
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
@@ -32,14 +47,18 @@ def clip_and_step(
     optimizer stay as they were: one NaN would otherwise reach every weight. A `max_norm` of 0 clips
     nothing.
     """
-    trained = [p for p in parameters if p.grad is not None]
-    norm = nn.utils.get_total_norm([p.grad for p in trained if p.grad is not None])
-    if hasattr(norm, "full_tensor"):  # of sharded gradients: each process holds a part
-        norm = norm.full_tensor()
+    trained = by_mesh(p for p in parameters if p.grad is not None)
+    norms = [
+        nn.utils.get_total_norm([p.grad for p in group if p.grad is not None]) for group in trained
+    ]
+    # Of sharded gradients each process holds a part.
+    norms = [norm.full_tensor() if hasattr(norm, "full_tensor") else norm for norm in norms]
+    norm = norms[0] if len(norms) == 1 else nn.utils.get_total_norm(norms)
     length = norm.item()  # the one time in a step that the host waits for the device
     if math.isfinite(length):
         if 0 < max_norm < length:
-            nn.utils.clip_grads_with_norm_(trained, max_norm, norm)
+            for group in trained:
+                nn.utils.clip_grads_with_norm_(group, max_norm, norm)
         optimizer.step()
     optimizer.zero_grad()
     return length

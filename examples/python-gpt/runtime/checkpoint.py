@@ -4,8 +4,7 @@ A checkpoint is a folder `step-00000100`: the tensors as torch's distributed che
 `rank-00000.pt` with each process's random state, and `run.json`, to be read by people too. It is
 written under a hidden name, and renamed when all of it is on disk.
 
-The tensor files contain pickles: load only checkpoints that you wrote. To share a model, share the
-file of `save_weights`, which `torch.load(weights_only=True)` reads.
+Nothing in it is run when it is read, whoever wrote it: see `runtime/reader.py`.
 """
 
 import json
@@ -77,6 +76,7 @@ class Checkpoints:
             "format": FORMAT,
             "step": step,
             "processes": self.world.size,
+            "data_processes": self.world.data_size,
             "torch": torch.__version__,
             "optimizer": type(optimizer).__name__,
             "score": self.score if math.isfinite(self.score or 0) else None,
@@ -146,10 +146,11 @@ class Checkpoints:
             missing = tensors.read(path, model, optimizer, self.world, self.also)
         if missing and self.world.is_main:
             print(f"{path} has no {', '.join(missing)}, which begins anew")
-        if about["processes"] == self.world.size:
+        saved_by = about["processes"], about.get("data_processes", about["processes"])
+        if saved_by == (self.world.size, self.world.data_size):
             rng.set_state(read_rank(path, self.world.rank)["rng"])
         else:  # no process has a past of its own: new streams, the same at every such start
-            rng.seed_all(about["step"], 1 + self.world.rank)
+            rng.seed_all(about["step"], 1 + self.world.data_rank)
         return {"step": about["step"], **about["extra"]}
 
     def _complete(self) -> list[Path]:

@@ -13,7 +13,7 @@ from runtime.world import ELSEWHERE, World
 
 FORMAT = 1
 # What reading a damaged file raises.
-DAMAGE = (OSError, EOFError, LookupError, TypeError, ValueError, RuntimeError, UnpicklingError)
+DAMAGE = (OSError, EOFError, LookupError, TypeError, ValueError, RuntimeError)
 
 
 def write_rank(folder: Path, rank: int, random: dict[str, Any]) -> None:
@@ -25,7 +25,11 @@ def write_rank(folder: Path, rank: int, random: dict[str, Any]) -> None:
 
 def read_rank(folder: Path, rank: int) -> dict[str, Any]:
     """What `write_rank` wrote: "rng" and "files"."""
-    saved: dict[str, Any] = torch.load(folder / f"rank-{rank:05d}.pt", weights_only=True)
+    file = folder / f"rank-{rank:05d}.pt"
+    try:
+        saved: dict[str, Any] = torch.load(file, weights_only=True)
+    except UnpicklingError as error:  # torch advises to read it all the same
+        raise ValueError(f"{file.name} is not as it was written") from error
     return saved
 
 

@@ -12,6 +12,7 @@ from litgen_torch.change import Change
 from litgen_torch.cli import colour
 from litgen_torch.codemods.step import Followed
 from litgen_torch.compare import FileChange, changed, unified
+from litgen_torch.merge.lines import line_in
 from litgen_torch.merge.outcome import Refusal
 from litgen_torch.project import UNSETTLED, Project
 from litgen_torch.verify import Losses
@@ -251,9 +252,17 @@ def marked(change: Change, verb: str) -> str:
     places = count(len(change.refusals), "place")
     head = f"litgen: {places} left to you, between markers where both changed a line"
     lines = [click.style(head, fg="red")]
-    lines += [f"  {_place(each)}: {each.reason}" for each in change.refusals]
+    lines += [f"  {_place_now(change, each)}: {each.reason}" for each in change.refusals]
     lines.append(f"  then:    litgen {verb} --continue        or back: litgen {verb} --abort")
     return "\n".join(lines)
+
+
+def _place_now(change: Change, refusal: Refusal) -> str:
+    """Where a place is in the file with the markers, which has more lines."""
+    path, line = refusal.path, refusal.line
+    if line and path in change.mine and path in change.merge.tree:
+        line = line_in(change.mine[path], change.merge.tree[path], line)
+    return at(path, line)
 
 
 def show_diff(diff: str) -> None:

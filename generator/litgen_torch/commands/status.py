@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from collections import Counter
 from dataclasses import asdict, dataclass
 
 import click
@@ -30,17 +31,21 @@ class State:
     removed: int = 0
 
     @property
-    def is_other(self) -> bool:
-        """Whether it is not just as litgen wrote it and would write it today."""
-        return self.behind or self.state != "untouched"
+    def is_yours(self) -> bool:
+        """Whether it is the owner who made it what it is."""
+        return self.state in ("edited", "deleted")
 
     @property
     def words(self) -> str:
-        return f"{self.state}, behind" if self.behind and self.state != "new" else self.state
+        if self.state == "new":
+            return "to come"
+        if not self.behind:
+            return self.state
+        return f"{self.state}, behind" if self.is_yours else "behind"
 
 
 @click.command()
-@click.option("--all", "show_all", is_flag=True, help="Untouched files too, each by its name.")
+@click.option("--all", "show_all", is_flag=True, help="Every file by its name.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(show_all: bool, as_json: bool) -> None:
     """Show which files you edited or deleted, and which are behind the installed litgen."""
@@ -72,10 +77,11 @@ def command(show_all: bool, as_json: bool) -> None:
 
 
 def _lines(states: list[State], *, show_all: bool) -> list[str]:
-    """A line for each file that is not as it was, and one for all others."""
-    shown = [state for state in states if show_all or state.is_other]
+    """A line for each file that the owner changed, and one for all others of a kind."""
+    shown = [state for state in states if show_all or state.is_yours]
+    others = Counter(state.words for state in states if state not in shown)
     words = [state.words for state in shown]
-    wide = max([len("untouched"), *map(len, words)])
+    wide = max(map(len, ["untouched", *words]))
     width = max((len(state.path) for state in shown if state.state == "edited"), default=0)
     lines = []
     for state, word in zip(shown, words, strict=True):
@@ -83,9 +89,9 @@ def _lines(states: list[State], *, show_all: bool) -> list[str]:
         if state.state == "edited":
             path = f"{path:{width}}  {f'+{state.added}':>4} {f'-{state.removed}':>4}"
         lines.append(f"  {click.style(f'{word:{wide}}', fg=COLOURS[state.state])}  {path}")
-    if others := len(states) - len(shown):
-        of_them = show.count(others, "other file") if shown else f"all {others} files"
-        lines.append(f"  {'untouched':{wide}}  {of_them}")
+    for word, number in sorted(others.items()):
+        of_them = f"all {number} files" if number == len(states) else show.count(number, "file")
+        lines.append(f"  {word:{wide}}  {of_them}")
     return lines
 
 

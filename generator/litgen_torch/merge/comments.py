@@ -70,9 +70,9 @@ def inner_comments(mine: Statement, base: Statement) -> list[str]:
     return [text for text in own_comments(mine, base) if not _take(outside, text)]
 
 
-def keep_end(mine: Statement, put: Statement, base: Statement) -> None:
+def keep_end(mine: Statement, put: Statement, base: Statement, new: Statement) -> None:
     """Keep the owner's comment behind a statement behind the one that takes its place."""
-    if not mine.blocks and _behind(mine) and _behind(mine) != _behind(base):
+    if not mine.blocks and _behind(mine) not in ("", _behind(base), _behind(new)):
         put.node = put.node.with_changes(trailing_whitespace=_end(mine))
         put.text += _behind(mine)  # known from here on
 

@@ -120,7 +120,7 @@ class Edits:
             put.node = put.node.with_changes(leading_lines=mine.node.leading_lines)
             if put.blocks:
                 put.blocks[0].node = put.node
-        keep_end(mine, put, base)
+        keep_end(mine, put, base, new)
         keep_comments(mine, put, base)
         block.statements[block.statements.index(mine)] = put
         block.adopt()

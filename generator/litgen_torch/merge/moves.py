@@ -112,6 +112,7 @@ def _modules(tree: Tree) -> dict[str, str]:
     return {path[:-3].replace("/", "."): path for path in tree if path.endswith(".py")}
 
 
+@lru_cache(256)
 def _imports(text: str) -> list[ast.ImportFrom | ast.Import]:
     if "import" not in text:
         return []

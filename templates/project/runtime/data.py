@@ -40,8 +40,8 @@ class TrainSampler:
         world = world or World()
         self.samples = len(dataset)  # type: ignore[arg-type]
         self.batch_size, self.seed = batch_size, seed
-        self.step_size = batch_size * accumulate * world.size
-        self._stride, self._next = batch_size * world.size, batch_size * world.rank
+        self.step_size = batch_size * accumulate * world.data_size
+        self._stride, self._next = batch_size * world.data_size, batch_size * world.data_rank
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
@@ -124,10 +124,10 @@ def eval_batches(
     """
     world = world or World()
     samples = len(dataset)  # type: ignore[arg-type]
-    slots = -(-samples // (batch_size * world.size)) * world.size
+    slots = -(-samples // (batch_size * world.data_size)) * world.data_size
     mine = [
         range(samples * slot // slots, samples * (slot + 1) // slots)
-        for slot in range(world.rank, slots, world.size)
+        for slot in range(world.data_rank, slots, world.data_size)
     ]
     batches = _load(dataset, [list(rows) or [0] for rows in mine], workers)
     for rows, batch in zip(mine, batches, strict=True):

@@ -13,6 +13,7 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule
 from torch.nn.parallel import DistributedDataParallel
 
@@ -36,9 +37,12 @@ _LEFT: list[object] = []  # groups that were left, and their last messages: unti
 class Processes(World):
     """All processes of a run; `rank` is this one's number among `size`, `device` is its own."""
 
+    mesh: DeviceMesh  # their numbers in two dimensions, where `lay_out` gave them any
+
     def __init__(self, device: torch.device, local_rank: int, timeout: timedelta) -> None:
         super().__init__(device)
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
+        self.data_rank, self.data_size = self.rank, self.size
         self.local_rank, self.timeout = local_rank, timeout
         self._flag: tuple[Tensor, dist.Work] | None = None
         self.watch: Watch | None = None
@@ -51,6 +55,7 @@ class Processes(World):
         # In one group, messages of two threads would meet in another order on another process.
         other = copy.copy(self)
         other.group, other._flag = dist.new_group(backend="gloo", timeout=self.timeout), None
+        other.watch = None  # it watches the thread that trains
         _ASIDE.append(other.group)
         return other
 
@@ -98,15 +103,18 @@ class Processes(World):
             self.barrier()
 
     def sum(self, *values: Tensor | float) -> list[Tensor]:
-        """Each value summed over all processes, in one all-reduce. Collective."""
+        """Each value summed over the data, in one all-reduce. Collective.
+
+        Processes that read the same data have the same value, which counts once.
+        """
         self.moved()
         total = torch.stack([torch.as_tensor(v, device=self.device).double() for v in values])
         dist.all_reduce(total, group=self.group)
-        return list(total)
+        return list(total * (self.data_size / self.size))
 
     def mean(self, value: Tensor | float) -> Tensor:
         """The value's mean over all processes. Collective."""
-        return self.sum(value)[0] / self.size
+        return self.sum(value)[0] / self.data_size
 
 
 def init(timeout_s: float = 600) -> Processes:

@@ -9,6 +9,7 @@ import contextlib
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -66,8 +67,10 @@ def read(
     """
     import torch.distributed.checkpoint as dcp
 
+    from runtime.reader import Reader
+
     with _plain_errors():
-        metadata = dcp.FileSystemReader(folder).read_metadata()
+        metadata = Reader(folder).read_metadata()
     stored: dict[str, Any] = metadata.state_dict_metadata
     there = {name.partition(".")[0] for name in stored}
     wanted = _of_model(model) | _flat({name: also[name] for name in also if name in there})
@@ -84,7 +87,7 @@ def read(
     for name, values in state.items():
         wanted |= {f"optimizer.{name}.{key}": value for key, value in values.items()}
     with _plain_errors():
-        dcp.load(wanted, storage_reader=dcp.FileSystemReader(folder), no_dist=world.size == 1)
+        dcp.load(wanted, storage_reader=Reader(folder), no_dist=world.size == 1)
     if optimizer:
         names = {id(parameter): name for name, parameter in _parameters(model)}
         order = [names[id(p)] for group in optimizer.param_groups for p in group["params"]]
@@ -179,6 +182,8 @@ def _plain_errors() -> Iterator[None]:
         for cause in causes:  # DCP catches what a signal raises as well
             if isinstance(cause, (SystemExit, KeyboardInterrupt)):
                 raise cause from None
+        if any(isinstance(cause, UnpicklingError) for cause in causes):
+            raise OSError("what lies in the place of a tensor is none") from error
         # torch's zip writer, closing after a failed write, hides why the write failed.
         causes += [cause.__context__ for cause in causes if cause.__context__]
         raise OSError(next((c for c in causes if isinstance(c, OSError)), causes[0])) from error

@@ -18,6 +18,8 @@ class World:
     rank = 0
     size = 1
     local_rank = 0
+    data_rank = 0  # which part of the data is its own, of as many as
+    data_size = 1
     group: Any = None  # torch's name for these processes; None: its default group
 
     def __init__(self, device: torch.device | str = "cpu") -> None:
