@@ -53,6 +53,45 @@ def test_a_scaled_gradient_is_unscaled_before_it_is_clipped(fused):
     assert min(norms) > 0.5  # so it was clipped at all
 
 
+def clipped_by_value(strategy, rows):
+    """What a step of SGD at rate 1 takes from each weight, and the norm."""
+    from torch.distributed.fsdp import fully_shard
+
+    world = dist.init(timeout_s=20)
+    torch.manual_seed(0)
+    model = nn.Linear(3, 4)
+    before = [p.detach().clone() for p in model.parameters()]
+    model = nn.parallel.DistributedDataParallel(model) if strategy == "ddp" else fully_shard(model)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    x = torch.randn(rows, 3, generator=torch.Generator().manual_seed(1))[world.rank :: world.size]
+    (model(x).square().sum() * world.size / rows).backward()
+    norm = clip_and_step(optimizer, model.parameters(), 0, max_value=0.1)
+    after = [p.full_tensor() if strategy == "fsdp" else p for p in model.parameters()]
+    dist.close()
+    return [(b - a).detach().tolist() for b, a in zip(before, after, strict=True)], norm
+
+
+def test_a_gradient_clipped_by_value_is_the_same_on_any_number_of_processes():
+    ((weight, bias), norm), *_ = forked(1, clipped_by_value, "ddp", 4)
+    assert max(abs(x) for row in weight for x in row) == pytest.approx(0.1)
+    assert any(abs(x) < 0.0999 for row in weight for x in row)
+    assert norm > 0.5  # it is that before clipping
+    for strategy in ("ddp", "fsdp"):
+        for (other_weight, other_bias), other_norm in forked(2, clipped_by_value, strategy, 4):
+            assert other_norm == pytest.approx(norm)
+            torch.testing.assert_close(torch.tensor(other_weight), torch.tensor(weight))
+            torch.testing.assert_close(torch.tensor(other_bias), torch.tensor(bias))
+
+
+def test_what_is_not_finite_is_not_clipped_to_a_value_but_skipped():
+    model = nn.Linear(2, 1)
+    before = model.weight.detach().clone()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    model(torch.tensor([[math.inf, 1.0]])).sum().backward()
+    assert not math.isfinite(clip_and_step(optimizer, model.parameters(), 1.0, max_value=0.1))
+    assert torch.equal(model.weight, before)
+
+
 def test_clip_0_does_not_clip():
     free, _, _, _ = trained(0, True)
     wide, _, _, _ = trained(1e9, True)

@@ -10,15 +10,17 @@ from projects_trained import SMALL_MODEL, trained
 from litgen_torch.answers import complete, with_choice
 from litgen_torch.catalog import questions
 from litgen_torch.errors import LitgenError
+from litgen_torch.solve import possible
 
 # How far the losses of six steps may be from those of 32 bits; on a CPU tf32 is 32 bits.
 NEAR = {"bf16": 1e-2, "fp16": 1e-2, "tf32": 0, "bf16-true": 2e-2, "float8": 2e-2, "fp64": 1e-5}
 WEIGHTS = {"bf16-true": torch.bfloat16, "fp64": torch.float64}
+STRATEGIES = [choice.value for q in questions() if q.name == "strategy" for choice in q.choices]
 QUICK = [("cnn", "fsdp", "bf16-true"), ("gpt", "single", "float8"), ("cnn", "single", "tf32")]
 CASES = [
     pytest.param(*case, marks=() if case in QUICK else pytest.mark.slow, id="-".join(case))
-    for case in product(SMALL_MODEL, ("single", "ddp", "fsdp"), NEAR)
-    if case[0] != "cnn" or case[2] != "float8"
+    for case in product(SMALL_MODEL, STRATEGIES, NEAR)
+    if possible(questions(), dict(zip(("model", "strategy", "precision"), case, strict=True)))
 ]
 
 

@@ -39,13 +39,16 @@ def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
 
 
 def clip_and_step(
-    optimizer: torch.optim.Optimizer, parameters: Iterable[Tensor], max_norm: float
+    optimizer: torch.optim.Optimizer,
+    parameters: Iterable[Tensor],
+    max_norm: float,
+    max_value: float = 0,
 ) -> float:
     """Clip the gradient to a norm, step, clear the gradients; return the norm before clipping.
 
     The norm is that of the whole gradient, over all processes. If it is not finite, weights and
     optimizer stay as they were: one NaN would otherwise reach every weight. A `max_norm` of 0 clips
-    nothing.
+    nothing. A `max_value` then cuts every single number of the gradient off at plus or minus it.
     """
     trained = by_mesh(p for p in parameters if p.grad is not None)
     norms = [
@@ -59,6 +62,9 @@ def clip_and_step(
         if 0 < max_norm < length:
             for group in trained:
                 nn.utils.clip_grads_with_norm_(group, max_norm, norm)
+        if max_value:
+            for gradient in [p.grad for group in trained for p in group if p.grad is not None]:
+                gradient.clamp_(-max_value, max_value)
         optimizer.step()
     optimizer.zero_grad()
     return length
