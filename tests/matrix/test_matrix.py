@@ -33,6 +33,16 @@ CASES = [
     for case in ((t, s, p) for t in TASKS for s in STRATEGIES for p in PRECISIONS)
     if case[0] != "cnn" or case[2] != "float8"
 ]
+# Strategies of groups of processes, each once: tests/runtime/test_parity.py has all of them.
+CASES += [
+    pytest.param(*case, marks=pytest.mark.slow, id="-".join(case))
+    for case in [
+        ("cnn", "hsdp", "bf16"),
+        ("vit", "tp", "fp32"),
+        ("gpt", "fsdp-tp", "fp16"),
+        ("gpt-bpe", "cp", "bf16"),
+    ]
+]
 RUN = ["--steps=10", "--warmup=2", "--eval-every=5", "--save-every=2", "--log-every=1"]
 RUN += ["--batch-size=4", "--accumulate=2", "--workers=2", "--dropout=0.1"]
 SMALL_GPT = ["--width=32", "--depth=2", "--block=32", "--eval-samples=9", "--pattern=*.py"]

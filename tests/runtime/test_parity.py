@@ -157,7 +157,8 @@ def test_image_models_learn_the_same_under_every_strategy(tmp_path: Path, layout
     model = "vit" if "tp" in layout.strategy else "cnn"
     alone = generate(tmp_path / "alone", model=model)
     project = generate(tmp_path / "project", model=model, strategy=layout.strategy)
-    expected, found = train(alone, LAYOUTS[0]), train(project, layout)
+    small = {"width": 32, "depth": 2, "learning_rate": 1e-3} if model == "vit" else {}
+    expected, found = train(alone, LAYOUTS[0], **small), train(project, layout, **small)
     assert found.losses == pytest.approx(expected.losses, abs=LOSSES["fp32"])
     assert found.norms == pytest.approx(expected.norms, rel=NORMS["fp32"])
     for name in [name for name in found.weights if name.endswith("key.bias")]:
@@ -196,3 +197,44 @@ def test_every_strategy_goes_on_to_the_bit_with_dropout_and_accumulation(
     found = go_on(project, layout, whole, **settings)
     assert found.losses == whole.losses[10:]
     assert all(torch.equal(found.weights[name], whole.weights[name]) for name in whole.weights)
+
+
+# What the comments of parallelize() offer: the strategy, what stands there, and what is put there.
+OFFERED = {
+    "static graph": ("ddp", "bucket_view=True)", "bucket_view=True, static_graph=True)"),
+    "unused weights": (
+        "ddp",
+        "bucket_view=True)",
+        "bucket_view=True, find_unused_parameters=True)",
+    ),
+    "half the bytes": (
+        "ddp",
+        "    return DistributedDataParallel(model, gradient_as_bucket_view=True)",
+        "    from torch.distributed.algorithms.ddp_comm_hooks import default_hooks\n"
+        "    ddp = DistributedDataParallel(model, gradient_as_bucket_view=True)\n"
+        "    ddp.register_comm_hook(None, default_hooks.fp16_compress_hook)\n"
+        "    return ddp",
+    ),
+    "parts on the CPU": (
+        "fsdp",
+        "mesh=mesh)",  # memory is pinned only where there is a GPU
+        "mesh=mesh, offload_policy=torch.distributed.fsdp.CPUOffloadPolicy(pin_memory=False))",
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("strategy", "found", "put"), OFFERED.values(), ids=OFFERED)
+def test_what_the_comments_of_a_strategy_offer_learns_the_same(
+    tmp_path: Path, learnt: Callable[..., Learnt], strategy: str, found: str, put: str
+) -> None:
+    project = generate(tmp_path, model="gpt", strategy=strategy)
+    text = (project / "train.py").read_text()
+    assert found in text
+    (project / "train.py").write_text(text.replace(found, put))
+    layout, accumulate = Layout(strategy, 2, 2), 1 if "static" in put else 4
+    other = train(project, layout, accumulate=accumulate, learning_rate=RATES["fp32"])
+    exact = "fp16" not in put
+    expected = learnt(layout, "fp32", accumulate)
+    assert other.losses == pytest.approx(expected.losses, abs=1e-5 if exact else 1e-3)
+    assert furthest(other.weights, expected.weights) < (WEIGHTS["fp32"] if exact else 2e-2)
