@@ -121,6 +121,7 @@ def test_only_what_does_not_depend_on_each_other_may_change_places() -> None:
     for own, template, kind in [
         ("print(1)", "ema.update()", "order"),
         ("print(ema)", "ema.update()", "wrong"),
+        ("if ema: print(1)", "x = ema.get(1)", "order"),
         ("x = 1", "y = x", "wrong"),
         ("return", "ema.update()", "wrong"),
         ("if a: raise b", "c = d", "order"),

@@ -34,6 +34,7 @@ from edits.kind import Tree
 from litgen_torch.merge.meaning import head_of, key_of, meaning
 
 CLASSES = ("right", "order", "said", "wrong")
+LOOKS = {"get", "items", "keys", "values"}  # methods that change nothing
 LEAVING = (ast.Return, ast.Break, ast.Continue, ast.Raise)
 
 
@@ -251,7 +252,8 @@ def _touched_and_used(node: ast.stmt) -> tuple[set[str], set[str]]:
         return {node.name}, names_in(inner)[1]
     bound, read = names_in(node)
     calls = [n.func for n in ast.walk(node) if isinstance(n, ast.Call)]
-    roots = {_root(f.value) for f in calls if isinstance(f, ast.Attribute)}
+    methods = [f for f in calls if isinstance(f, ast.Attribute) and f.attr not in LOOKS]
+    roots = {_root(f.value) for f in methods}
     roots |= {_root(n) for n in ast.walk(node) if _is_set(n)}
     return bound | roots - {"", "torch", "time", "F", "logging", "contextlib"}, read
 
