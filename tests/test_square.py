@@ -137,6 +137,25 @@ def test_only_what_does_not_depend_on_each_other_may_change_places() -> None:
         assert judge(shaped, {"a.py": one.format(template, own)}).kind == kind
 
 
+def test_only_the_owner_s_last_lines_may_stand_behind_a_new_block() -> None:
+    block = "def f():\n    with a:\n        g()\n        {}\n    {}\n    h()\n"
+    new = block.format("k()", "pass")
+    inside, behind = ("k()\n        own()", "pass"), ("k()", "own(); pass")
+    for one, other, kind in [
+        (block.format(*inside), block.format(*behind), "order"),
+        (new, new.replace("        k()\n    pass", "    k()\n    pass"), "wrong"),
+    ]:
+        shaped = replace(
+            case(0),
+            base={"a.py": "def f():\n    g()\n    k()\n    pass\n    h()\n"},
+            new={"a.py": new},
+            oracle={"a.py": one},
+            renamed={},
+            kinds=(KINDS["print before"],),
+        )
+        assert judge(shaped, {"a.py": other}).kind == kind
+
+
 TRAINED = {
     "ddp": (["a variable renamed", "evaluate in a file of its own"], "strategy", "ddp", {}),
     "fsdp": (

@@ -8,7 +8,8 @@ often as it stands there; TOML by its values; other files by their lines.
 the change brought. Allowed is only that a statement which is the owner's own alone and one which
 is in the new template, not in the old, have changed places, and only if neither sets, changes or
 calls a method of what the other uses, and neither leaves the block; but one may raise where the
-other only gives a variable its value, which nobody sees then. Where he put the template's own
+other only gives a variable its value, which nobody sees then. The owner's last lines in a `with`
+that only the new template has may as well stand right behind it. Where he put the template's own
 statements into another order, his order is also free against what the change brought.
 
 `said`: all else is as it should be, but where owner and template changed words for people (a
@@ -87,7 +88,28 @@ class _Python:
         if words[0] != words[1]:
             lost, more = words[1] - words[0], words[0] - words[1]
             self._wrong(f"comments: lost {[*lost]}, more {[*more]}")
+        if self._let_out(one) != self._let_out(other):
+            self.verdict.found("order", f"{self.path}: at the end of a block of the template's")
         self._block(one, one.body, other.body, "")
+
+    def _let_out(self, tree: ast.Module) -> list[str]:
+        """Put the owner's lines that end a block of the new template behind it; return them.
+
+        He wrote them between two statements, of which the template has put one into the block.
+        """
+        found = []
+        for node in ast.walk(tree):
+            for name, block in ast.iter_fields(node):
+                is_block = name in BODIES and isinstance(block, list)
+                withs = [x for x in block if isinstance(x, ast.With)] if is_block else []
+                for outer in withs:
+                    while (
+                        self._whose(outer) == "template" and self._whose(outer.body[-1]) == "owner"
+                    ):
+                        last = outer.body.pop()
+                        block.insert(block.index(outer) + 1, last)
+                        found.append(meaning(last))
+        return found
 
     def _wrong(self, reason: str) -> None:
         self.verdict.found("wrong", f"{self.path}: {reason}")

@@ -101,6 +101,10 @@ def test_all_of_them_train_together_and_resume_to_the_bit(tmp_path: Path) -> Non
         torch.equal(value, final[name]) for name, value in saved(found, "ema.average", final)
     )
     assert any(not torch.equal(value, final[name]) for name, value in saved(found, "model", final))
+    command = [sys.executable, "-m", "runtime.safetensors", "runs/killed", "--to", "exported.pt"]
+    subprocess.run(command, cwd=project, check=True, timeout=100)
+    exported = torch.load(project / "exported.pt", weights_only=True)
+    assert all(torch.equal(exported[name], final[name]) for name in exported | final)
 
 
 def events(folder: Path) -> dict[str, dict[int, float]]:

@@ -12,7 +12,7 @@ from runtime.ema import EMA
 from runtime.errors import UserError
 from runtime.mesh import lay_out
 from runtime.optim import clip_and_step, decay_groups
-from runtime.split import split_layers
+from runtime.split import part_of, split_layers
 
 
 class Net(nn.Module):
@@ -97,6 +97,18 @@ MISTAKES = {
 def test_a_plan_that_does_not_fit_is_told_before_weights_drift_apart(given, told):
     for found, fix in forked(2, refused, *given):
         assert told[0] in found and told[1] in fix
+
+
+def taken_apart(size):
+    world = dist.init(timeout_s=20)
+    lay_out(world, context=size)
+    window = torch.arange(12).view(1, 12)
+    return part_of(window, world.mesh["context"]).tolist(), world.data_rank
+
+
+def test_a_window_is_taken_apart_in_the_order_of_its_group():
+    first, second = [[0, 1, 2, 3, 4, 5]], [[6, 7, 8, 9, 10, 11]]
+    assert forked(4, taken_apart, 2) == [(first, 0), (second, 0), (first, 1), (second, 1)]
 
 
 def shared(size):

@@ -1,16 +1,24 @@
 """Files that are whole or not there, and on disk once that is said."""
 
+import contextlib
 import os
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file so that even a power cut leaves the old one or the new one."""
+    with replacing(path) as draft:
+        draft.write_bytes(content)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """The path of a draft: once the block has written it, it takes the place of the file."""
     draft = path.with_name(f".{path.name}.tmp")
     try:
-        draft.write_bytes(content)
+        yield draft
         sync(draft)
         os.replace(draft, path)
     except BaseException:

@@ -190,7 +190,7 @@ def _steps(path: str, files: Tree, answers: Answers) -> list[str]:
     """What to type next, in this order."""
     data = " --data FOLDER" if answers["data"] == "folder" else ""
     steps = [] if Path(path).resolve() == Path.cwd() else [f"cd {shlex.quote(path)}"]
-    steps += [f"pip install {' '.join(_needs(files))}    # unless they are there already"]
+    steps += [f"pip install {' '.join(_needs(files))}    # unless that is done"]
     steps += [f"python train.py --fast{data}    # a few steps of everything: does it run here?"]
     steps += [f"python train.py{data}"]
     many = answers["strategy"] != "single"

@@ -24,6 +24,7 @@ from litgen_torch.merge.text import merge_text
 from litgen_torch.merge.written import render_statement
 
 CHANGED = "you changed a statement that this edit must replace"
+COPIED = "you have this statement twice, and this edit must change it"
 DELETED = "you deleted a statement that this edit must change"
 UNNEEDED = "you changed a statement that this edit must remove"
 GONE = "the place where this edit must insert is gone"
@@ -214,6 +215,11 @@ class Edits:
     def known(self) -> set[Statement | None]:
         """The owner's statements that the template has too, and the file."""
         return {None, *self.to_mine.back}
+
+    def is_copied(self, mine: Statement) -> bool:
+        """Whether the owner has the same statement once more right behind it."""
+        behind = mine.block.statements[mine.block.statements.index(mine) + 1 :][:1]
+        return any(s.key == mine.key and s not in self.to_mine.back for s in behind)
 
     def goes_along(self, mine: Statement) -> bool:
         """Whether a statement is the owner's alone, and belongs to the one above it."""

@@ -65,11 +65,21 @@ def past_looks(place: Place, mates: Mates, new: Sequence[Statement]) -> Place:
     shared = {name for each in new for name in sets & _names(each.tree, ast.Load)}
     while at < len(block.statements):
         follower = block.statements[at]
-        looks = isinstance(follower.tree, ast.Expr) and follower not in mates.back
-        if not (looks and shared & _names(follower.tree, ast.Load)):
+        if follower in mates.back or not _looks_at(follower.tree, shared):
             break
         at += 1
     return block, at
+
+
+def _looks_at(tree: ast.AST, names: set[str]) -> bool:
+    """Whether a statement is a call of something else with one of these, which it may only read."""
+    if not (isinstance(tree, ast.Expr) and isinstance(tree.value, ast.Call)):
+        return False
+    called = tree.value.func
+    while isinstance(called, ast.Attribute):
+        called = called.value
+    is_other = isinstance(called, ast.Name) and called.id not in names
+    return is_other and bool(names & _names(tree, ast.Load))
 
 
 def _names(tree: ast.AST, context: type[ast.expr_context]) -> set[str]:

@@ -9,7 +9,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from litgen_torch.merge.comments import keep_comments_above, merge_layout
-from litgen_torch.merge.edits import APART, CHANGED, DELETED, GONE, TAKEN, TWICE, UNNEEDED, Edits
+from litgen_torch.merge.edits import (
+    APART,
+    CHANGED,
+    COPIED,
+    DELETED,
+    GONE,
+    TAKEN,
+    TWICE,
+    UNNEEDED,
+    Edits,
+)
 from litgen_torch.merge.places import Gap, before, past_looks, place_of
 from litgen_torch.merge.source import Block, Statement
 
@@ -114,7 +124,10 @@ class Replay(Edits):
                 self.merge_head(old, self.to_mine.blocks[old], there)
                 self._block(old, there)
         elif mine.key == base.key:
-            self.put(base, mine, new)
+            if self.is_copied(mine):
+                self.refuse(COPIED, mine, base.block, [new])
+            else:
+                self.put(base, mine, new)
         elif base.blocks and self.has_more(base, new):
             self._add_blocks(base, mine, new)
         elif base.blocks and self.has_less(base, mine, new):

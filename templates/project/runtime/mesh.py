@@ -8,19 +8,26 @@ from runtime.dist import Processes
 from runtime.errors import UserError
 
 
-def lay_out(world: Processes, *, shard: int | None = None, tensor: int | None = None) -> None:
+def lay_out(
+    world: Processes,
+    *,
+    shard: int | None = None,
+    tensor: int | None = None,
+    context: int | None = None,
+) -> None:
     """Give `world.mesh` two dimensions: the groups, and the places in each. Collective.
 
-    `shard` or `tensor` says how many neighbours are a group; 0: those of a machine, -1: all. In
-    "replicate" x "shard" a group holds one copy of the model. In "data" x "tensor" it computes one
-    together, on the same data: then `world.data_rank` is the group's number, of `world.data_size`.
-    Raises UserError if processes are left over.
+    One of the arguments says how many neighbours are a group; 0: those of a machine, -1: all. In
+    "replicate" x "shard" a group holds one copy of the model. In "data" x "tensor" and "data" x
+    "context" it works on the same data, each process on a part of the layers or of the window: then
+    `world.data_rank` is the group's number, of `world.data_size`. UserError if processes are left.
     """
     if shard is not None:
         _lay_out(world, "replicate", "shard", shard)
-    if tensor is not None:
-        _lay_out(world, "data", "tensor", tensor)
-        world.data_rank, world.data_size = world.mesh.get_local_rank("data"), world.mesh.size(0)
+    for name, size in (("tensor", tensor), ("context", context)):
+        if size is not None:
+            _lay_out(world, "data", name, size)
+            world.data_rank, world.data_size = world.mesh.get_local_rank("data"), world.mesh.size(0)
 
 
 def _lay_out(world: Processes, groups: str, places: str, size: int) -> None:

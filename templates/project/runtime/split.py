@@ -6,12 +6,39 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatch
 
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor, Shard
 from torch.distributed.tensor.parallel import ParallelStyle, parallelize_module
 
 from runtime.errors import UserError
+
+
+def apply_plan(
+    model: nn.Module,
+    mesh: DeviceMesh,
+    plan: Mapping[str, ParallelStyle],
+    shared: Mapping[str, int],
+) -> None:
+    """Hand the layers that a plan names to the processes of a mesh: torch's `parallelize_module`.
+
+    UserError if these cannot share the numbers in `shared` evenly, or a layer is not there.
+    """
+    _share(mesh, shared)
+    modules = dict(model.named_modules())
+    for pattern in plan:
+        if not any(_fits(name, pattern) for name in modules):
+            raise UserError(
+                f"plan.py splits {pattern}, and the model has no such layer",
+                "name the layers there as model.py does",
+            )
+    # Notes of torch on what is meant here. FSDP's: what a layer returns may be a part of a DTensor;
+    # nobody changes it in place. DTensor's: weights are gathered in two steps, once a run, and
+    # processes on CPUs exchange parts by gathering all of them.
+    warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view tensor")
+    for name in ("_redistribute", "_collective_utils"):
+        logging.getLogger(f"torch.distributed.tensor.{name}").setLevel(logging.ERROR)
+    parallelize_module(model, mesh, dict(plan))
 
 
 def split_layers(
@@ -20,32 +47,18 @@ def split_layers(
     plan: Mapping[str, ParallelStyle],
     shared: Mapping[str, int],
     whole: Iterable[str] = (),
-) -> nn.Module:
-    """Split the model over the processes of a mesh, in place: `parallelize_module`, made safe.
+) -> None:
+    """Split a model's weights over the processes of a mesh, in place, as a plan says.
 
-    The processes must be able to share evenly the numbers in `shared`, and every dimension that is
-    cut. Tied weights stay tied. What lies under the names in `whole` stays whole, and has to be
-    computed alike on all these processes. Every other parameter must be in the plan: the gradients
-    of one that is not would differ between processes, and its values drift apart without a word.
-    UserError says which of it does not hold.
+    Tied weights stay tied. What lies under the names in `whole` stays whole, and has to be computed
+    alike on all these processes. Every other parameter must be in the plan: the gradients of one
+    that is not would differ between processes, and its values drift apart without a word. UserError
+    if one is not, or cannot be cut evenly, and where `apply_plan` raises one.
     """
-    _share(mesh, shared)
-    # Two notes of torch on what is meant here: FSDP's, that what a layer returns may be a part of a
-    # DTensor (nobody changes it in place), and that weights are gathered in two steps, once a run.
-    warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view tensor")
-    logging.getLogger("torch.distributed.tensor._redistribute").setLevel(logging.ERROR)
-
-    modules = dict(model.named_modules())
-    for pattern in plan:
-        if not any(_fits(name, pattern) for name in modules):
-            raise UserError(
-                f"plan.py splits {pattern}, and the model has no such layer",
-                "name the layers there as model.py does",
-            )
     names: dict[int, list[str]] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
         names.setdefault(id(parameter), []).append(name)
-    parallelize_module(model, mesh, dict(plan))
+    apply_plan(model, mesh, plan, shared)
     for first, *others in names.values():
         for name in others:
             owner, _, own = name.rpartition(".")
@@ -61,7 +74,11 @@ def split_layers(
                 f"plan.py does not say how {name} is split",
                 "give its layer a line there: SequenceParallel() for a norm",
             )
-    return model
+
+
+def part_of(x: Tensor, mesh: DeviceMesh, dim: int = 1) -> Tensor:
+    """This process's part of a tensor that a group shares, in the order of its processes."""
+    return x.chunk(mesh.size(), dim)[mesh.get_local_rank()]
 
 
 def _share(mesh: DeviceMesh, numbers: Mapping[str, int]) -> None:

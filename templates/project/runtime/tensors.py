@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from runtime.errors import UserError
-from runtime.files import sync
+from runtime.files import replacing
 from runtime.world import World
 
 Tensors = Mapping[str, Tensor]  # by name
@@ -44,7 +44,7 @@ def write(folder: Path, found: Tensors, world: World, copies: Tensors | None = N
         def lookup_object(self, index: Any) -> Any:
             return copies[index.fqn] if copies else super().lookup_object(index)
 
-    with _plain_errors():
+    with plain_errors():
         dcp.save(
             dict(found),
             storage_writer=dcp.FileSystemWriter(folder),
@@ -69,7 +69,7 @@ def read(
 
     from runtime.reader import Reader
 
-    with _plain_errors():
+    with plain_errors():
         metadata = Reader(folder).read_metadata()
     stored: dict[str, Any] = metadata.state_dict_metadata
     there = {name.partition(".")[0] for name in stored}
@@ -86,7 +86,7 @@ def read(
     state = _empty_state(stored, model) if optimizer else {}
     for name, values in state.items():
         wanted |= {f"optimizer.{name}.{key}": value for key, value in values.items()}
-    with _plain_errors():
+    with plain_errors():
         dcp.load(wanted, storage_reader=Reader(folder), no_dist=world.size == 1)
     if optimizer:
         names = {id(parameter): name for name, parameter in _parameters(model)}
@@ -105,13 +105,10 @@ def save_weights(path: Path, model: nn.Module, world: World | None = None) -> No
         if world is None or world.is_main:
             weights[name.removeprefix("model.")] = whole.cpu()
     if weights:
-        draft = path.with_name(f".{path.name}.tmp")
         try:
-            torch.save(weights, draft)
-            sync(draft)
-            draft.replace(path)
+            with replacing(path) as draft:
+                torch.save(weights, draft)
         except (OSError, RuntimeError) as error:
-            draft.unlink(missing_ok=True)
             raise UserError(
                 f"{path} could not be written: {error.__context__ or error}",
                 "make room; the same command goes on from the last checkpoint",
@@ -169,7 +166,7 @@ def _empty_state(stored: dict[str, Any], model: nn.Module) -> dict[str, dict[str
 
 
 @contextlib.contextmanager
-def _plain_errors() -> Iterator[None]:
+def plain_errors() -> Iterator[None]:
     """Raise what went wrong as an OSError, instead of DCP's collection of tracebacks."""
     from torch.distributed.checkpoint.api import CheckpointException
 
