@@ -6,9 +6,10 @@ import pytest
 import torch
 from forked import forked
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from runtime import dist, rng
-from runtime.activation_checkpointing import checkpoint_activations
+from runtime.activation_checkpointing import PRODUCTS, checkpoint_activations
 from runtime.checkpoint import Checkpoints
 from runtime.world import World
 
@@ -55,7 +56,7 @@ def trained(strategy, again, half, folder):
     rng.seed_all(1)
     model = Net()
     if again:
-        checkpoint_activations(model.blocks)
+        checkpoint_activations(model.blocks, keep_products=again == "selective")
     model = spread(model, strategy, world)
     rng.seed_all(1, 1 + world.rank)
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
@@ -81,7 +82,9 @@ def trained(strategy, again, half, folder):
 @pytest.mark.parametrize(("strategy", "size"), [("single", 1), ("ddp", 2), ("fsdp", 2)])
 def test_losses_and_weights_are_equal_to_the_bit_with_dropout(tmp_path, strategy, size, half):
     plain = forked(size, trained, strategy, False, half, tmp_path / "plain")
-    again = forked(size, trained, strategy, True, half, tmp_path / "again")
+    again = forked(
+        size, trained, strategy, "selective" if half else "full", half, tmp_path / "again"
+    )
     for (losses, weights), (other_losses, other_weights) in zip(plain, again, strict=True):
         assert losses == other_losses and len(set(losses)) == 5
         assert all(map(torch.equal, weights, other_weights))
@@ -116,6 +119,29 @@ def test_only_the_inputs_of_blocks_are_kept():
     plain, model = Net(), Net()
     checkpoint_activations(model.blocks)
     assert kept(model) < kept(plain) / 5
+
+
+class Products(TorchDispatchMode):
+    """Counts products of matrices."""
+
+    count = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.count += function in PRODUCTS
+        return function(*args, **(kwargs or {}))
+
+
+def test_products_that_are_kept_are_not_computed_again():
+    counts = []
+    for keep in (None, True, False):
+        model = Net()
+        if keep is not None:
+            checkpoint_activations(model.blocks, keep)
+        with Products() as products:
+            model(torch.ones(2, 8, requires_grad=True)).sum().backward()
+        counts.append(products.count)
+    plain, kept, again = counts
+    assert plain == kept == again - 3  # of each block the first: nothing asks for the second
 
 
 def test_blocks_are_computed_twice_only_where_gradients_are_wanted():
