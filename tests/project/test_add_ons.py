@@ -107,6 +107,20 @@ def test_all_of_them_train_together_and_resume_to_the_bit(tmp_path: Path) -> Non
     assert all(torch.equal(exported[name], final[name]) for name in exported | final)
 
 
+def test_a_signal_waits_for_the_checkpoint_that_is_written_in_the_background(
+    tmp_path: Path,
+) -> None:
+    project = generate(tmp_path, feature=("async-checkpoints",))
+    run = start(project, "run", 1, steps=10**5, save_every=1, eval_every=10**5, workers=0)
+    while not list((project / "runs/run/checkpoints").glob("step-*")):
+        assert run.poll() is None
+        time.sleep(0.01)
+    run.terminate()
+    assert run.wait(100) == 128 + signal.SIGTERM
+    saved = sorted(path.name for path in (project / "runs/run/checkpoints").iterdir())
+    assert saved[-1] == f"step-{metrics(project, 'run')[-1]['step']:08d}"
+
+
 def events(folder: Path) -> dict[str, dict[int, float]]:
     """What TensorBoard shows: names, steps and values."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

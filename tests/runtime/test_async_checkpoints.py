@@ -7,6 +7,8 @@ import traceback
 import pytest
 import torch
 from forked import forked
+from matrix.test_matrix import generate
+from projects_trained import trained
 from test_checkpoint import equal, in_processes, save_until_full, small_disk  # noqa: F401
 from torch import nn
 from training import Net, parallel, train
@@ -15,6 +17,7 @@ from runtime import dist, tensors
 from runtime.async_checkpoints import BackgroundWriter
 from runtime.checkpoint import Checkpoints
 from runtime.errors import UserError
+from runtime.safetensors import read_weights
 from runtime.tensors import local_part
 from runtime.world import World
 
@@ -221,6 +224,22 @@ def shard_and_copies(folder):
 def test_one_copy_of_the_own_shard_is_kept_and_used_again(tmp_path):
     for used_again, shard, kept in forked(2, shard_and_copies, tmp_path):
         assert used_again and kept == shard
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("strategy", "size"), [("tp", 2), ("hsdp", 4), ("fsdp-tp", 4)])
+def test_every_way_to_split_a_model_is_written_to_the_bit(tmp_path, strategy, size):
+    losses, weights = {}, {}
+    for name, features in [("behind", ("async-checkpoints",)), ("plain", ())]:
+        project = generate(tmp_path / name, strategy=strategy, model="gpt", feature=features)
+        losses[name] = [line["loss"] for line in trained(project, "gpt", size)]
+        weights[name] = [
+            read_weights(path) for path in sorted((project / "runs/run/checkpoints").iterdir())
+        ]
+    assert losses["behind"] == losses["plain"]
+    assert len(weights["behind"]) == len(weights["plain"]) == 2
+    for one, other in zip(weights["behind"], weights["plain"], strict=True):
+        assert equal(one, other)
 
 
 def test_alone_a_process_writes_as_one_of_many_does(tmp_path):

@@ -179,6 +179,12 @@ def test_after_damage_the_one_before_it_is_taken_and_that_is_said(tmp_path, capf
     assert "step-00000002 is damaged: " in told and "No such file" in told
 
 
+def test_a_checkpoint_that_a_tool_copied_away_and_back_is_found_and_whole(tmp_path):
+    _, weights = train(tmp_path / "here", "single", 2, save_at=[1, 2])
+    shutil.copytree(tmp_path / "here" / "step-00000002", tmp_path / "back" / "step-00000002")
+    assert equal(train(tmp_path / "back", "single", 2)[1], weights)
+
+
 def test_where_none_is_whole_that_is_an_error_and_not_a_new_beginning(tmp_path):
     train(tmp_path, "single", 2, save_at=[1, 2])
     for path in tmp_path.iterdir():
