@@ -128,7 +128,7 @@ FOREIGN = {
     "tp": r"DistributedDataParallel|fully_shard|init_device_mesh|\bshard\b",
     "fsdp-tp": r"DistributedDataParallel|init_device_mesh|\bshard\b",
     "cp": r"DistributedDataParallel|init_device_mesh|\bshard\b|ColwiseParallel",
-    "fp32": r"autocast|[sS]caler|bfloat16|float16|hardware|float8|torchao|double|tf32|matmul_prec",
+    "fp32": r"autocast|[sS]caler|bfloat16|float16|wrong_hardware|support|double|tf32",
     "bf16": r"[sS]caler|\bfloat16|\.to\(torch|float8|torchao|double|matmul_precision",
     "fp16": r"bfloat16|float8|torchao|double|matmul_precision",
     "tf32": r"autocast|[sS]caler|float16|float8|torchao|double|MixedPrecision",
@@ -187,7 +187,7 @@ def test_nothing_of_a_choice_that_was_not_made_is_there(answers: Answers) -> Non
         path = f"runtime/{module.replace('-', '_')}.py"
         assert (path in tree) is (value in answers["feature"] + answers["logger"])
     assert ("sample.py" in tree) == (answers["task"] == "language-model")
-    assert ("runtime/hardware.py" in tree) == (answers["precision"] != "fp32")
+    assert ("runtime/support.py" in tree) == (answers["precision"] != "fp32")
     assert ("runtime/float8.py" in tree) == (answers["precision"] == "float8")
     assert ("runtime/dist.py" in tree) == (answers["strategy"] != "single")
     assert ("runtime/mesh.py" in tree) == (answers["strategy"] in ("hsdp", "tp", "fsdp-tp", "cp"))

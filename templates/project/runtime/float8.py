@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from runtime.errors import UserError
-from runtime.hardware import is_made_for
+from runtime.support import is_made_for
 
 
 def use_float8(blocks: Iterable[nn.Module], device: torch.device) -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from runtime.errors import UserError
-from runtime.hardware import MADE_FOR, check_hardware, is_made_for
+from runtime.support import MADE_FOR, check_support, is_made_for
 from runtime.world import World
 
 GPU = {
@@ -31,16 +31,16 @@ def test_a_cpu_is_made_for_64_bits_and_not_for_tf32_or_float8():
 
 def test_other_hardware_is_said_or_ends_the_run_as_configured(capsys):
     cpu = torch.device("cpu")
-    check_hardware("fp64", cpu, "stop")
+    check_support("fp64", cpu, "stop")
     assert capsys.readouterr().out == ""
-    check_hardware("float8", cpu, "go-on")
+    check_support("float8", cpu, "go-on")
     assert "float8 is made for CUDA 8.9 and later, and this is cpu" in capsys.readouterr().out
     with pytest.raises(UserError, match="CUDA 8.9.*this is cpu\n  fix: --on-wrong-hardware go-on"):
-        check_hardware("float8", cpu, "stop")
+        check_support("float8", cpu, "stop")
 
 
 def test_one_process_of_a_machine_says_so_for_all(capsys):
     world = World()
     world.local_rank = 1
-    check_hardware("tf32", torch.device("cpu"), "go-on", world)
+    check_support("tf32", torch.device("cpu"), "go-on", world)
     assert capsys.readouterr().out == ""

@@ -16,7 +16,7 @@ MADE_FOR = {
 WIDE_64 = ((6, 0), (7, 0), (8, 0), (9, 0), (10, 0))  # CUDA with half as many products of 64 bits
 
 
-def check_hardware(
+def check_support(
     precision: str, device: torch.device, otherwise: str, world: World | None = None
 ) -> None:
     """Say so if the device is not made for the precision; end the run if `otherwise` is "stop"."""
