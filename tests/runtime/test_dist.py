@@ -257,6 +257,8 @@ def laid_out_badly():
         lay_out(dist.init(timeout_s=20), shard=3)
     except UserError as error:
         return error.found, error.fix
+    finally:
+        dist.close()
 
 
 def test_a_group_that_does_not_divide_the_processes_is_told_with_one_that_does():

@@ -75,6 +75,8 @@ def refused(hidden, given, whole):
         split_layers(Net(hidden), world.mesh["tensor"], plan() | given, {}, whole)
     except UserError as error:
         return error.found, error.fix
+    finally:
+        dist.close()
 
 
 MISTAKES = {
@@ -103,7 +105,9 @@ def taken_apart(size):
     world = dist.init(timeout_s=20)
     lay_out(world, context=size)
     window = torch.arange(12).view(1, 12)
-    return part_of(window, world.mesh["context"]).tolist(), world.data_rank
+    found = part_of(window, world.mesh["context"]).tolist(), world.data_rank
+    dist.close()
+    return found
 
 
 def test_a_window_is_taken_apart_in_the_order_of_its_group():
@@ -120,6 +124,8 @@ def shared(size):
         return world.data_rank, world.data_size, [float(x) for x in world.sum(1, world.data_rank)]
     except UserError as error:
         return error.found, error.fix
+    finally:
+        dist.close()
 
 
 def test_heads_that_cannot_be_shared_are_told_with_a_number_of_processes_that_can():
