@@ -120,6 +120,15 @@ def begin_file(root: Block) -> None:
         set_above(first, lines)
 
 
+def merge_inside(base: Statement, mine: Statement, new: Statement) -> None:
+    """Carry changed comments between brackets into a statement that the owner wrote in his way."""
+    before, there = comments(base.text), comments(new.text)
+    if len(before) == len(there):
+        for old, put in zip(before, there, strict=True):
+            if old != put:
+                _set_inside(mine, old, put)
+
+
 def _set_inside(mine: Statement, before: str, there: str) -> None:
     """Change a comment that the owner's layout has between brackets now."""
     nodes = [node for node in _below(mine.node) if getattr(node, "comment", None)]

@@ -8,7 +8,7 @@ a statement that both changed is a conflict, always.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from litgen_torch.merge.comments import keep_comments_above, merge_layout
+from litgen_torch.merge.comments import keep_comments_above, merge_inside, merge_layout
 from litgen_torch.merge.edits import (
     APART,
     CHANGED,
@@ -115,6 +115,8 @@ class Replay(Edits):
         if base.key == new.key and not base.blocks:
             if base.text.split() == mine.text.split():  # he may have indented it in his own way
                 self.put(base, mine, new)
+            else:
+                merge_inside(base, mine, new)
         elif mine.key == new.key and not base.blocks:
             return
         elif base.key.startswith("doc ") and mine.key != base.key:
