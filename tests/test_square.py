@@ -170,7 +170,7 @@ TRAINED = {
         {},
     ),
     "bf16": (["try around the loop", "tabs"], "precision", "bf16", {"strategy": "ddp"}),
-    "ema": (["a penalty in the loss", "single quotes"], "feature", "ema", {"strategy": "fsdp"}),
+    "ema": (["print what was set", "single quotes"], "feature", "ema", {"strategy": "fsdp"}),
     "schedule": (
         ["some fields in a dataclass of their own", "an augmentation of one's own"],
         "feature",

@@ -9,6 +9,7 @@ import pytest
 from projects import Run
 from test_add import edit, state
 
+from litgen_torch.answers import complete
 from litgen_torch.catalog import questions
 from litgen_torch.render import settings
 from litgen_torch.verify import Losses, _settings
@@ -119,8 +120,11 @@ def _harmless() -> list[tuple[str, str]]:
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "choice"), _harmless(), ids=lambda word: word)
 def test_what_should_not_alter_training_does_not(
-    litgen: Run, folder: Path, kind: str, choice: str
+    litgen: Run, tmp_path: Path, kind: str, choice: str
 ) -> None:
-    done = litgen("add", kind, choice, "--verify", "3", cwd=folder, **PATH)
+    answer = next(q for q in questions() if q.name == kind).answer(choice)
+    model = complete(questions(), {kind: answer})["model"]  # that goes with it
+    litgen("new", "proj", "--model", str(model), "-y")
+    done = litgen("add", kind, choice, "--verify", "3", cwd=tmp_path / "proj", **PATH)
     assert done.returncode == 0, done.stderr
     assert "largest difference in loss 0\n" in done.stdout
