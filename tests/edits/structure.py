@@ -202,7 +202,9 @@ def extracted(tree: Tree, pick: Pick) -> Tree:
         is_main = getattr(place.scope, "name", "") == "main"
         return is_simple(place) and is_main and len(pair) == 2 and not has_block(pair[1])
 
-    path, code, place = pick(found(tree, TRAIN, fits))
+    options = found(tree, TRAIN, fits).items()
+    # By both, or in the other project it could be another one that comes second.
+    path, code, place = pick({f"{k} | {ast.unparse(v[2].after[0])}": v for k, v in options})
     pair = [place.node, place.after[0]]
     if any(isinstance(n, (ast.Return, ast.Break)) for n in pair):
         raise DoesNotApplyError
