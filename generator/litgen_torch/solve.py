@@ -14,13 +14,7 @@ def solutions(questions: Sequence[Question], given: Given) -> Iterator[dict[str,
 
     def extend(answers: dict[str, Answer], rest: Sequence[Question]) -> Iterator[dict[str, Answer]]:
         if not rest:
-            if all(
-                not choice.obstacle(answers)
-                for question in questions
-                if question.name in answers
-                for choice in question.chosen(answers[question.name])
-            ):
-                yield answers
+            yield answers
             return
         question = rest[0]
         if not question.applies(answers):
@@ -30,8 +24,10 @@ def solutions(questions: Sequence[Question], given: Given) -> Iterator[dict[str,
         found: Iterable[Answer] = question.values(answers)
         if question.many or question.name in given:
             found = [given.get(question.name, ())]
-        for answer in found:
-            yield from extend(answers | {question.name: answer}, rest[1:])
+        for answer in found:  # a choice needs answers to the questions before it
+            more = answers | {question.name: answer}
+            if not any(choice.obstacle(more) for choice in question.chosen(answer)):
+                yield from extend(more, rest[1:])
 
     return extend({}, questions)
 

@@ -326,6 +326,7 @@ class Told(Checkpoints):
 
 def endless(folder, strategy, size, in_background, port):
     os.setsid()
+    torch.set_num_threads(1)  # a fork has not those of its parent, and would wait for them
     os.environ |= {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     os.environ["RANK"] = os.environ["LOCAL_RANK"] = str(size - 1 if size > 1 and os.fork() else 0)
     training.Checkpoints, steps = Told, range(10**6)
@@ -345,8 +346,9 @@ def test_killed_at_any_instant_nothing_is_lost_but_the_step_in_flight(
         given = folder, strategy, size, in_background, free_port()
         process = multiprocessing.get_context("fork").Process(target=endless, args=given)
         process.start()
+        end = time.monotonic() + 60
         while newest_in(folder) <= reached:
-            assert process.is_alive()
+            assert process.is_alive() and time.monotonic() < end
             time.sleep(0.01)
         time.sleep(0.0137 * kill % 0.2)  # somewhere in a step or in a save
         os.killpg(process.pid, signal.SIGKILL)
