@@ -9,8 +9,9 @@ the change brought. Allowed is only that a statement which is the owner's own al
 is in the new template, not in the old, have changed places, and only if neither sets, changes or
 calls a method of what the other uses, and neither leaves the block; but one may raise where the
 other only gives a variable its value, which nobody sees then. The owner's last lines in a `with`
-that only the new template has may as well stand right behind it. Where he put the template's own
-statements into another order, his order is also free against what the change brought.
+that only the new template has may as well stand right behind it, and a line of his behind what it
+was behind before the change. Where he put the template's own statements into another order, his
+order is also free against what the change brought.
 
 `said`: all else is as it should be, but where owner and template changed words for people (a
 document or a docstring) his stay, and the merge says so.
@@ -22,6 +23,7 @@ import ast
 import difflib
 import io
 import itertools
+import re
 import tokenize
 import tomllib
 from collections import Counter
@@ -34,6 +36,7 @@ from edits.kind import Tree
 from litgen_torch.merge.meaning import head_of, key_of, meaning
 
 CLASSES = ("right", "order", "said", "wrong")
+NAME = re.compile(r"^\w+(?=\.)")  # of what a method is called of
 LOOKS = {"get", "items", "keys", "values"}  # methods that change nothing
 LEAVING = (ast.Return, ast.Break, ast.Continue, ast.Raise)
 
@@ -173,10 +176,19 @@ class _Python:
                 continue
             words = f"{self.path}: {at} {_words(one)} / {_words(other)}"
             owners = sorted(self._whose(node) for node in (one, other))
-            if owners == ["owner", "template"] and _may_swap(one, other):
+            may_swap = owners == ["owner", "template"] and _may_swap(one, other)
+            if may_swap or "owner" in owners and self._is_as_before(one, other):
                 self.verdict.found("order", words)
             else:
                 self.verdict.found("wrong", f"order of {words} ({', '.join(owners)})")
+
+    def _is_as_before(self, one: ast.stmt, other: ast.stmt) -> bool:
+        """Whether the owner has them in this order, be it with other names."""
+        mine = ast.parse(self.case.mine.get(self.path, ""))
+        texts = [ast.unparse(node) for node in _simple(mine)]
+        shapes = [NAME.sub("", text) for text in texts]
+        wanted = [NAME.sub("", ast.unparse(node)) for node in (one, other)]
+        return wanted[1] in shapes[shapes.index(wanted[0]) :] if wanted[0] in shapes else False
 
     def _whose(self, node: ast.stmt) -> str:
         """Who wrote a statement: the owner, the new template, or both templates."""
