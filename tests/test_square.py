@@ -157,6 +157,22 @@ def test_only_the_owner_s_last_lines_may_stand_behind_a_new_block() -> None:
         assert judge(shaped, {"a.py": other}).kind == kind
 
 
+def test_a_line_of_his_may_stay_behind_what_it_was_behind() -> None:
+    lines = "def f():\n    {}.half()\n    print({})\n"
+    above = "def f():\n    print(model)\n    model.half()\n"
+    for mine, kind in [(lines.format("network", "model"), "order"), (above, "wrong")]:
+        shaped = replace(
+            case(0),
+            base={"a.py": "def f():\n    network.half()\n"},
+            mine={"a.py": mine},
+            new={"a.py": "def f():\n    model.half()\n"},
+            oracle={"a.py": above},
+            renamed={},
+            kinds=(KINDS["print before"],),
+        )
+        assert judge(shaped, {"a.py": lines.format("model", "model")}).kind == kind
+
+
 TRAINED = {
     "ddp": (["a variable renamed", "evaluate in a file of its own"], "strategy", "ddp", {}),
     "fsdp": (
