@@ -71,9 +71,9 @@ class Attention(nn.Module):
         self.out = nn.Linear(config.width, config.width, bias=False)
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        q = self.query(x).unflatten(-1, (-1, self.size)).transpose(1, 2)
-        k = self.key(x).unflatten(-1, (-1, self.size)).transpose(1, 2)
-        v = self.value(x).unflatten(-1, (-1, self.size)).transpose(1, 2)
+        q = split_heads(self.query(x), self.size)
+        k = split_heads(self.key(x), self.size)
+        v = split_heads(self.value(x), self.size)
         q, k = rotate(q, cos, sin), rotate(k, cos, sin)  # (batch, heads, time, size)
         y = F.scaled_dot_product_attention(
             q,
@@ -101,6 +101,11 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.dropout(self.down(F.silu(self.gate(x)) * self.up(x)))
+
+
+def split_heads(x: Tensor, size: int) -> Tensor:
+    """(batch, time, heads * size) to (batch, heads, time, size), for the heads that are here."""
+    return x.unflatten(-1, (x.shape[-1] // size, size)).transpose(1, 2)
 
 
 def rotary_tables(time: int, size: int) -> tuple[Tensor, Tensor]:

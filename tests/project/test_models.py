@@ -57,6 +57,13 @@ def test_no_norm_is_taken_over_a_batch_of_which_each_process_sees_a_part(project
     torch.testing.assert_close(model(x)[:1], model(x[:1]), rtol=1e-4, atol=1e-5)
 
 
+def test_a_batch_may_have_no_rows(project):
+    modules, tiny = project
+    config, model = build(modules, **tiny)
+    x = inputs(config)
+    assert model(x[:0]).shape == model(x)[:0].shape
+
+
 def test_every_weight_learns_and_one_batch_can_be_learnt_by_heart(project):
     modules, tiny = project
     config, model = build(modules, **tiny)

@@ -238,3 +238,15 @@ def test_what_the_comments_of_a_strategy_offer_learns_the_same(
     expected = learnt(layout, "fp32", accumulate)
     assert other.losses == pytest.approx(expected.losses, abs=1e-5 if exact else 1e-3)
     assert furthest(other.weights, expected.weights) < (WEIGHTS["fp32"] if exact else 2e-2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", LARGEST, ids=layout_id)
+def test_fewer_samples_than_processes_are_validated_and_heads_may_share_keys(
+    tmp_path: Path, layout: Layout
+) -> None:
+    few = {"eval_samples": 1, "kv_heads": 2 if layout.strategy != "tp" else 4, "steps": 3}
+    alone = generate(tmp_path / "alone", model="gpt")
+    project = generate(tmp_path / "project", model="gpt", strategy=layout.strategy)
+    expected, found = train(alone, LAYOUTS[0], **few), train(project, layout, **few)
+    assert found.scores == pytest.approx(expected.scores, abs=LOSSES["fp32"])

@@ -4,6 +4,7 @@ import logging
 import warnings
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatch
+from types import MethodType
 
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -74,11 +75,22 @@ def split_layers(
                 f"plan.py does not say how {name} is split",
                 "give its layer a line there: SequenceParallel() for a norm",
             )
+    model.forward = MethodType(_forward, model)  # type: ignore[method-assign]
 
 
 def part_of(x: Tensor, mesh: DeviceMesh, dim: int = 1) -> Tensor:
     """This process's part of a tensor that a group shares, in the order of its processes."""
     return x.chunk(mesh.size(), dim)[mesh.get_local_rank()]
+
+
+def _forward(model: nn.Module, x: Tensor) -> Tensor:
+    """As the model's class has it; a batch without rows goes with one that is then left out.
+
+    Over the shape of a view without rows torch's DTensor (2.13) broods for ever.
+    """
+    if len(x):
+        return type(model).forward(model, x)
+    return type(model).forward(model, x.new_zeros(1, *x.shape[1:]))[:0]
 
 
 def _share(mesh: DeviceMesh, numbers: Mapping[str, int]) -> None:
