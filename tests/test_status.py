@@ -105,7 +105,8 @@ def test_explain_finds_the_lines_where_you_have_them(litgen: Run, folder: Path) 
     assert all(lines[number - 1] == text for text, number in found.items())
     assert "    order = TrainSampler(" in found
     number = found["    return DistributedDataParallel(model, gradient_as_bucket_view=False)"]
-    assert [p["path"] for p in told["pieces"] if p["whole"]] == ["runtime/dist.py"]
+    whole = [piece["path"] for piece in told["pieces"] if piece["whole"]]
+    assert whole == ["runtime/dist.py", "runtime/watch.py"]
     text = litgen("explain", "ddp", cwd=folder).stdout
     assert f"{number:5}      return DistributedDataParallel(model, gradient_as" in text
     assert "Many processes, one per device" in text

@@ -20,6 +20,7 @@ from litgen_torch.merge.edits import (
     UNNEEDED,
     Edits,
 )
+from litgen_torch.merge.likeness import defined
 from litgen_torch.merge.places import Gap, before, past_looks, place_of
 from litgen_torch.merge.source import Block, Statement
 
@@ -72,6 +73,10 @@ class Replay(Edits):
 
     def _replace(self, gap: Gap, old: list[Statement], new: list[Statement]) -> None:
         """Put the new statements where the old ones, or else the gap, are in the owner's file."""
+        if old and new and all(map(defined, [*old, *new])):  # one is not in the place of another
+            self._replace(gap, [], new)
+            self._replace(gap, old, [])
+            return
         mates = [self.to_mine.of.get(statement) for statement in old]
         place = before(mates[0]) if mates and mates[0] else place_of(gap, self.to_mine)
         if self.is_there(new, gap.block, place):
