@@ -39,7 +39,6 @@ def test_a_step_that_hangs_ends_with_every_process_and_its_place_named(tmp_path:
     script = tmp_path / "hanging.py"
     script.write_text(HANGING)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    began = time.monotonic()
     done = subprocess.run(
         [*command, str(script), str(Path(__file__).parents[2])],
         capture_output=True,
@@ -47,7 +46,6 @@ def test_a_step_that_hangs_ends_with_every_process_and_its_place_named(tmp_path:
         timeout=120,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
-    assert time.monotonic() - began < 110
     assert done.returncode != 0
     for rank in (0, 1):
         title = f"process {rank} of 2 has stood still for 2 s (--timeout), here:\n"

@@ -31,6 +31,8 @@ class Checkpoints:
 
     `also` holds groups of further tensors, each tensor by its name. They are saved with the model,
     and filled in place from a checkpoint that has the group; one that lacks it leaves them alone.
+    `best` names further folders that stay. A `writer` is handed what a save has collected, and may
+    write it later.
     """
 
     def __init__(
@@ -66,10 +68,11 @@ class Checkpoints:
     def save(
         self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, **extra: Any
     ) -> None:
-        """Save model, optimizer, random state and `extra` (what JSON can hold); durable on return.
+        """Save model, optimizer, random state and `extra` (what JSON can hold).
 
-        Hyperparameters are not saved: they are the code's. Raises UserError on all processes if one
-        of them cannot write; older checkpoints stay as they are.
+        It is on disk on return, unless there is a `writer`. Hyperparameters are not saved: they are
+        the code's. Raises UserError on all processes if one of them cannot write; older checkpoints
+        stay as they are.
         """
         found, random = tensors.collect(model, optimizer, self.also), rng.state()
         about: dict[str, Any] = {

@@ -59,12 +59,11 @@ def clip_and_step(
     norm = norms[0] if len(norms) == 1 else nn.utils.get_total_norm(norms)
     length = norm.item()  # the one time in a step that the host waits for the device
     if math.isfinite(length):
-        if 0 < max_norm < length:
-            for group in trained:
+        for group in trained:
+            if 0 < max_norm < length:
                 nn.utils.clip_grads_with_norm_(group, max_norm, norm)
-        if max_value:
-            for gradient in [p.grad for group in trained for p in group if p.grad is not None]:
-                gradient.clamp_(-max_value, max_value)
+            if max_value:
+                nn.utils.clip_grad_value_(group, max_value, foreach=False)
         optimizer.step()
     optimizer.zero_grad()
     return length

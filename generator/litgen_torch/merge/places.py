@@ -54,9 +54,9 @@ def _imports(statement: Statement) -> bool:
 
 
 def past_looks(place: Place, mates: Mates, new: Sequence[Statement]) -> Place:
-    """The place behind lines of the owner's that only look at what is set above, such as a print.
+    """The place behind calls of the owner's that hand on what is set above, such as a print.
 
-    Where the new statements go on with the same thing, his line sees it as it did before them.
+    Where the new statements go on with the same thing, his call sees it as it did before them.
     """
     block, at = place
     if not at or block.statements[at - 1] not in mates.back:
@@ -72,7 +72,7 @@ def past_looks(place: Place, mates: Mates, new: Sequence[Statement]) -> Place:
 
 
 def _looks_at(tree: ast.AST, names: set[str]) -> bool:
-    """Whether a statement is a call of something else with one of these, which it may only read."""
+    """Whether a statement is a call of something else with one of these names."""
     if not (isinstance(tree, ast.Expr) and isinstance(tree.value, ast.Call)):
         return False
     called = tree.value.func

@@ -28,7 +28,6 @@ LAUNCHERS = {
     "mpirun": ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK"),
 }
 
-
 GRACE_S = 30  # for all processes to say where they stand, before torch gives one up
 _ASIDE: list[dist.ProcessGroup] = []  # further groups of all processes
 _LEFT: list[object] = []  # groups that were left, and their last messages: until the process ends
