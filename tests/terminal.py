@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import termios
 import time
@@ -34,7 +35,7 @@ class Terminal:
             stdout=inner,
             stderr=inner,
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # so that ^C is a signal
+            preexec_fn=_hear_control_c,
         )
         os.close(inner)
 
@@ -71,3 +72,9 @@ class Terminal:
             self.screen += STEERING.sub("", text)
             for _ in range(text.count(WHERE_IS_THE_CURSOR)):
                 os.write(self._end, AT_THE_TOP)
+
+
+def _hear_control_c() -> None:
+    """Let ^C be a signal to this process, also where the tests run in a background job."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
