@@ -118,7 +118,8 @@ class _File:
     def _may_be(self, local: str, now: str, item: _Renamed, *, is_his: bool) -> bool:
         """Whether a name may have another in this file; of a variable his places have to say so."""
         taken = {word for tree in self.trees for word in names_in(tree)}.union(self.local.values())
-        if now in taken or (not is_his and now in names_in(self.here)):
+        his = {*names_in(self.here)}
+        if now in taken or local in his or (not is_his and now in his):
             return False
         if any(is_set(tree, local) for tree in self.trees):
             return False

@@ -131,9 +131,21 @@ def reads(tree: ast.Module) -> dict[tuple[str, str], int]:
 
 
 def is_set(tree: ast.Module, name: str) -> bool:
-    """Whether a name is that of something else than an import."""
-    nodes = [node for node in ast.walk(tree) if not isinstance(node, (ast.alias, ast.keyword))]
+    """Whether a name is not that of one import alone."""
+    nodes = [*ast.walk(tree)]
     stored = {n.id for n in nodes if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
-    return name in stored or any(
-        name in (getattr(node, "arg", ""), getattr(node, "name", "")) for node in nodes
+    others = [node for node in nodes if not isinstance(node, (ast.alias, ast.keyword))]
+    return (
+        name in stored
+        or any(name in (getattr(n, "arg", ""), getattr(n, "name", "")) for n in others)
+        or len({what for what, called in _imported(nodes) if called == name}) > 1
     )
+
+
+def _imported(nodes: list[ast.AST]) -> Iterator[tuple[str, str]]:
+    """What is imported, and its name."""
+    for node in nodes:
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            start = f"{node.level} {node.module}" if isinstance(node, ast.ImportFrom) else ""
+            for alias in node.names:
+                yield f"{start} {alias.name}", alias.asname or alias.name.partition(".")[0]
