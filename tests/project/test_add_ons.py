@@ -151,6 +151,7 @@ def saved(
     return [(name, found[f"{group}.{name}"]) for name in like]
 
 
+@pytest.mark.slow
 def test_two_processes_measure_and_stop_as_one_does(tmp_path: Path) -> None:
     features = ("early-stopping", "ema", "metrics")
     project = generate(tmp_path, strategy="ddp", feature=features)
