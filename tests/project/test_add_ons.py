@@ -212,7 +212,7 @@ def small(project: Path, answers: Answers) -> dict[str, object]:
             name.parent.mkdir(parents=True, exist_ok=True)
             Image.effect_noise((20, 20), 60 + i).save(name)
         return {"image_size": 16}
-    if answers["data"] == "text":
+    if answers["data"] in ("text", "shards"):
         vocabulary = {"vocab_size": 300} if answers["tokenizer"] == "bpe" else {}
         return SMALL_GPT | {"data": project / "runtime"} | vocabulary
     return {}

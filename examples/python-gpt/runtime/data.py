@@ -113,7 +113,7 @@ def train_batches(dataset: Dataset[Any], sampler: TrainSampler, workers: int = 0
     Random augmentation belongs into the data set's `__getitem__` and draws from torch's global
     generator: it is seeded there from seed, epoch and index.
     """
-    return _load(_Seeded(dataset, sampler), sampler, workers)
+    return load(_Seeded(dataset, sampler), sampler, workers)
 
 
 def eval_batches(
@@ -131,15 +131,17 @@ def eval_batches(
         range(samples * slot // slots, samples * (slot + 1) // slots)
         for slot in range(world.data_rank, slots, world.data_size)
     ]
-    batches = _load(dataset, [list(rows) or [0] for rows in mine], workers)
+    batches = load(dataset, [list(rows) or [0] for rows in mine], workers)
     for rows, batch in zip(mine, batches, strict=True):
         world.moved()
         yield batch if rows else map_tensors(batch, lambda x: x[:0])
 
 
-def _load(dataset: Dataset[Any], batches: Any, workers: int) -> Iterator[Any]:
+def load(dataset: Dataset[Any], batches: Any, workers: int) -> Iterator[Any]:
+    """A data set's samples as batches of these keys; without any, what the data set yields."""
     loader = DataLoader(
         dataset,
+        batch_size=None if batches is None else 1,
         batch_sampler=batches,
         num_workers=workers,
         worker_init_fn=_leave_signals_to_the_main_process,
