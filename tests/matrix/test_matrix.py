@@ -41,6 +41,7 @@ CASES += [
         ("vit", "tp", "fp32"),
         ("gpt", "fsdp-tp", "fp16"),
         ("gpt-bpe", "cp", "bf16"),
+        ("gpt", "pp", "bf16"),
     ]
 ]
 RUN = ["--steps=10", "--warmup=2", "--eval-every=5", "--save-every=2", "--log-every=1"]
