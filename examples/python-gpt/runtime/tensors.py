@@ -103,7 +103,7 @@ def read(
 def save_weights(path: Path, model: nn.Module, world: World | None = None) -> None:
     """Write the whole model's weights to one file, which `torch.load` reads. Collective."""
     weights = {}
-    gather = getattr(model, "gather", None)  # of a pipeline each process has a stage
+    gather = getattr(model, "gather_stages", None)  # of a pipeline each process has a stage
     for name, tensor in _of_model(model).items():
         whole = tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
         if world is None or world.is_main or gather:

@@ -132,7 +132,7 @@ class Pipeline(nn.Module):
         """What other stages hold, by name: shapes without numbers."""
         return {name: x for name, x in self.module.state_dict().items() if x.is_meta}
 
-    def gather(self, held: dict[str, Tensor]) -> dict[str, Tensor]:
+    def gather_stages(self, held: dict[str, Tensor]) -> dict[str, Tensor]:
         """What the stages hold, by name, together on the main process; elsewhere nothing."""
         parts: list[Any] = [{}] * dist.get_world_size(self.group)
         if self.world.data_rank == 0:
