@@ -48,6 +48,7 @@ CASES += [
         ("gpt-shards", "fsdp-tp", "fp32"),
         ("gpt-shards-bpe", "ddp", "bf16"),
         ("gpt-shards-bpe", "hsdp", "fp16"),
+        ("gpt", "pp", "bf16"),
     ]
 ]
 RUN = ["--steps=10", "--warmup=2", "--eval-every=5", "--save-every=2", "--log-every=1"]

@@ -153,7 +153,7 @@ class Checkpoints:
         if saved_by == (self.world.size, self.world.data_size):
             rng.set_state(read_rank(path, self.world.rank)["rng"])
         else:  # no process has a past of its own: new streams, the same at every such start
-            rng.seed_all(about["step"], 1 + self.world.data_rank)
+            rng.seed_all(about["step"], 1 + self.world.stream)
         return {"step": about["step"], **about["extra"]}
 
     def _complete(self) -> list[Path]:
