@@ -20,6 +20,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 
 @dataclass
@@ -135,7 +136,7 @@ def main() -> None:
     if plan.masks:
         watch_dropout(watch)
     if plan.gradients:
-        torch.optim.optimizer.register_optimizer_step_post_hook(watch.after_optimizer)
+        register_optimizer_step_post_hook(watch.after_optimizer)
     sys.argv = [script, *arguments]
     runpy.run_path(script, run_name="__main__")
 

@@ -62,7 +62,7 @@ def main(work: Work) -> None:
         save_steps=work.save_every or 1,
         save_total_limit=1,
         enable_jit_checkpoint=work.leave,
-        dataloader_drop_last=True,
+        dataloader_drop_last=not work.evaluate,  # it would drop samples of the evaluation too
         dataloader_pin_memory=False,
         remove_unused_columns=False,
         seed=work.seed,
