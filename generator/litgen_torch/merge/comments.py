@@ -71,8 +71,10 @@ def inner_comments(mine: Statement, base: Statement) -> list[str]:
 
 
 def keep_end(mine: Statement, put: Statement, base: Statement, new: Statement) -> None:
-    """Keep the owner's comment behind a statement behind the one that takes its place."""
-    if not mine.blocks and _behind(mine) not in ("", _behind(base), _behind(new)):
+    """Keep the owner's comment behind a statement behind the one that takes its place, or none."""
+    is_gone = not _behind(mine) and _behind(base) not in ("", *comments(mine.text))
+    is_his = _behind(mine) not in ("", _behind(base), _behind(new))
+    if not mine.blocks and (is_his or is_gone):
         put.node = put.node.with_changes(trailing_whitespace=_end(mine))
         put.text += _behind(mine)  # known from here on
 
