@@ -60,8 +60,10 @@ def keep_comments_at_end(gone: Statement, base: Statement) -> None:
 
 def own_comments(mine: Statement, base: Statement) -> list[str]:
     """Comments above, in and behind a statement that the template did not write."""
-    known = Counter(comments(base.text))
-    return [text for text in comments(mine.text) if not _take(known, text)]
+    known, written = Counter(comments(base.text)), comments(mine.text)
+    # Above it may be what stood at one that went before it.
+    taken_over = [text for text in _words(above(mine)) if text and text not in written]
+    return [text for text in taken_over + written if not _take(known, text)]
 
 
 def inner_comments(mine: Statement, base: Statement) -> list[str]:
