@@ -27,6 +27,7 @@ EDITS = [
     "a function of one's own, called in the loop",
     "five variables renamed",
     "comments at many places",
+    "the loss in a file of its own",
 ]
 STYLES = ["single quotes", "black at 88 columns", "tabs"]
 PAIRS = [(a, b) for a in LARGEST for b in LARGEST if a != b]

@@ -79,7 +79,7 @@ class Checkpoints:
             "format": FORMAT,
             "step": step,
             "processes": self.world.size,
-            "data_processes": self.world.data_size,
+            "streams": self.world.streams,
             "torch": torch.__version__,
             "optimizer": type(optimizer).__name__,
             "score": self.score if math.isfinite(self.score or 0) else None,
@@ -149,8 +149,8 @@ class Checkpoints:
             missing = tensors.read(path, model, optimizer, self.world, self.also)
         if missing and self.world.is_main:
             print(f"{path} has no {', '.join(missing)}, which begins anew")
-        saved_by = about["processes"], about.get("data_processes", about["processes"])
-        if saved_by == (self.world.size, self.world.data_size):
+        streams = about.get("streams", about.get("data_processes", about["processes"]))
+        if (about["processes"], streams) == (self.world.size, self.world.streams):
             rng.set_state(read_rank(path, self.world.rank)["rng"])
         else:  # no process has a past of its own: new streams, the same at every such start
             rng.seed_all(about["step"], 1 + self.world.stream)
