@@ -46,6 +46,10 @@ class World:
         """The main process's value, on every process. Collective."""
         return value
 
+    def gather(self, value: T) -> list[T]:
+        """Every process's value, on every process. Collective."""
+        return [value]
+
     def any(self, flag: bool) -> bool:
         """Whether the flag is set on at least one process. Collective."""
         return flag

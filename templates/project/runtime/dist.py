@@ -69,6 +69,12 @@ class Processes(World):
         dist.broadcast_object_list(box, src=0, group=self.group, device=torch.device("cpu"))
         return box[0]
 
+    def gather(self, value: T) -> list[T]:
+        self.moved()
+        values = [value] * self.size
+        dist.all_gather_object(values, value, group=self.group)
+        return values
+
     def any(self, flag: bool) -> bool:
         self.moved()
         seen = torch.tensor(int(flag))
