@@ -278,7 +278,7 @@ def kept(folder, stages, load):
                 weight.grad = torch.full_like(weight, 0.25)
         clip_and_step(optimizer, model.parameters(), 0)
         ema.update()
-        rng.seed_all(1, world.stream)
+        rng.seed_all(1, world.rng_rank)
         checkpoints.save(1, model, optimizer)
         save_weights(folder / "weights.pt", model, world)
     held = dict(tensors.collect(model, optimizer, checkpoints.also))

@@ -145,7 +145,7 @@ def masks(folder, layout, saves):
     model = nn.Linear(2, 2)
     optimizer = torch.optim.AdamW(model.parameters())
     checkpoints = Checkpoints(folder, world=world)
-    rng.seed_all(1, world.stream)
+    rng.seed_all(1, world.rng_rank)
     if saves:
         checkpoints.save(7, model, optimizer)
     else:
