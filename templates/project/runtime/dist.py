@@ -41,7 +41,7 @@ class Processes(World):
     def __init__(self, device: torch.device, local_rank: int, timeout: timedelta) -> None:
         super().__init__(device)
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
-        self.data_rank, self.data_size, self.stream = self.rank, self.size, self.rank
+        self.data_rank, self.data_size = self.rng_rank, self.rng_size = self.rank, self.size
         self.local_rank, self.timeout = local_rank, timeout
         self._flag: tuple[Tensor, dist.Work] | None = None
         self.watch: Watch | None = None

@@ -69,7 +69,12 @@ class Pipeline(nn.Module):
         """Forward and backward of a batch; the loss, divided, and its gradients as those of it."""
         self.divisor = divisor
         losses: list[Tensor] = []
-        self.schedule.step(x, target=y, losses=losses, return_outputs=False)
+        try:
+            self.schedule.step(x, target=y, losses=losses, return_outputs=False)
+        except RuntimeError as error:
+            if isinstance(error.__cause__, UserError):  # what _check said, which torch has wrapped
+                raise error.__cause__ from None
+            raise
         loss = torch.zeros((), dtype=torch.float64, device=x.device)
         if self.is_last:
             loss += torch.stack(losses).detach().sum()
