@@ -5,14 +5,13 @@ positions and layout; comments and, block by block, imported names as sets in wh
 often as it stands there; TOML by its values; other files by their lines.
 
 `order`: the same statements in the same blocks, but the owner's stand elsewhere among those that
-the change brought. Allowed is only that a statement which is the owner's own alone and one which is
-in the new template, not in the old, have changed places, and only if neither sets, changes or calls
-a method of what the other uses, and neither leaves the block; but one may raise where the other
-only gives a variable its value, which nobody sees then. The owner's last lines in a `with` that
-only the new template has may as well stand right behind it, and a line of his behind what it was
-behind before the change. A field may stand in a class of his that the settings are made of. Where
-he put the template's own statements into another order, his order is also free against what the
-change brought.
+the change brought. Allowed is only that a statement which is the owner's own alone and one which
+is in the new template, not in the old, have changed places, and only if neither sets, changes or
+calls a method of what the other uses, and neither leaves the block; but one may raise where the
+other only gives a variable its value, which nobody sees then. The owner's last lines in a `with`
+that only the new template has may as well stand right behind it, and a line of his behind what it
+was behind before the change. Where he put the template's own statements into another order, his
+order is also free against what the change brought.
 
 `said`: all else is as it should be, but where owner and template changed words for people (a
 document or a docstring) his stay, and the merge says so.
@@ -95,8 +94,6 @@ class _Python:
             self._wrong(f"comments: lost {[*lost]}, more {[*more]}")
         if self._let_out(one) != self._let_out(other):
             self.verdict.found("order", f"{self.path}: at the end of a block of the template's")
-        if self._handed_down(one) != self._handed_down(other):
-            self.verdict.found("order", f"{self.path}: in the class that another is made of")
         self._block(one, one.body, other.body, "")
 
     def _let_out(self, tree: ast.Module) -> list[str]:
@@ -118,23 +115,6 @@ class _Python:
                         last = outer.body.pop()
                         block.insert(block.index(outer) + 1, last)
                         found.append(meaning(last))
-        return found
-
-    def _handed_down(self, tree: ast.Module) -> list[str]:
-        """Put fields of the new template's into the class that has them; return them.
-
-        The owner took some out into a class that the other is made of, and they came between these.
-        """
-        found = []
-        classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
-        for made in classes.values():
-            for base in [classes.get(ast.unparse(base)) for base in made.bases]:
-                if base and self._whose(base) == "owner":
-                    fields = [node for node in base.body if isinstance(node, ast.AnnAssign)]
-                    ours = [node for node in fields if self._whose(node) == "template"]
-                    base.body = [node for node in base.body if node not in ours]
-                    made.body += ours
-                    found += map(meaning, ours)
         return found
 
     def _wrong(self, reason: str) -> None:
