@@ -88,9 +88,9 @@ def _looks_at(tree: ast.AST, names: set[str]) -> bool:
     """Whether a statement is a call of something else with one of these names."""
     if not (isinstance(tree, ast.Expr) and isinstance(tree.value, ast.Call)):
         return False
-    called = tree.value.func
-    while isinstance(called, ast.Attribute):
-        called = called.value
+    called: ast.expr = tree.value
+    while isinstance(called, ast.Attribute | ast.Call):
+        called = called.value if isinstance(called, ast.Attribute) else called.func
     is_other = isinstance(called, ast.Name) and called.id not in names
     return is_other and bool(names & _names(tree, ast.Load))
 
