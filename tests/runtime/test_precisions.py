@@ -60,6 +60,14 @@ def test_no_sum_of_a_project_in_64_bits_is_rounded_to_32(tmp_path, model, strate
     assert two == pytest.approx(one, rel=1e-12)
 
 
+def test_fp16_for_stages_is_refused_where_one_would_not_see_the_others_infinities():
+    with pytest.raises(LitgenError) as refused:
+        complete(questions(), {"strategy": "pp", "precision": "fp16"})
+    assert "strategy pp and precision fp16 do not go together" in refused.value.message
+    (fp16,) = [c for q in questions() for c in q.choices if c.value == "fp16"]
+    assert "the infinities of one stage only" in fp16.obstacle({"model": "gpt", "strategy": "pp"})
+
+
 def test_float8_for_a_model_without_linear_layers_is_refused_with_the_reason():
     with pytest.raises(LitgenError) as refused:
         complete(questions(), {"model": "cnn", "precision": "float8"})
