@@ -44,7 +44,7 @@ LAYOUTS = [
 LARGEST = [layout for layout in LAYOUTS if layout.processes == 4 or layout.strategy == "single"]
 QUICK = [(Layout("fsdp-tp", 4, 2, (("tensor", 2),)), "fp32", 1)]
 QUICK += [(Layout("cp", 2, 1, (("context", 2),)), "fp32", 4)]
-QUICK += [(Layout("pp", 4, 2, (("stages", 2),)), "fp32", 4)]
+QUICK += [(Layout("pp", 2, 1, (("stages", 2),)), "fp32", 4)]
 PAIRS = [(saver, loader) for saver in LARGEST for loader in LARGEST]
 IMAGES = [layout for layout in LARGEST if layout.strategy not in ("single", "cp", "pp")]
 # DDP lays its buckets out anew after the first step of a start, and a ring of more than two

@@ -171,7 +171,11 @@ def trained(schedule, microbatches, frozen=False, poisoned=None, steps=4):
 
 
 @pytest.mark.parametrize(
-    ("schedule", "parts", "frozen"), [(Schedule1F1B, 0, False), (ScheduleGPipe, 6, True)]
+    ("schedule", "parts", "frozen"),
+    [
+        (Schedule1F1B, 0, False),
+        pytest.param(ScheduleGPipe, 6, True, marks=pytest.mark.slow),
+    ],
 )
 def test_losses_norms_weights_and_averages_of_stages_are_those_of_one_process(
     schedule, parts, frozen
@@ -297,7 +301,12 @@ def kept(folder, stages, load):
 
 
 @pytest.mark.parametrize(
-    ("before", "after"), [((6, 3), (1, 1)), ((1, 1), (6, 3)), ((3, 3), (4, 2))]
+    ("before", "after"),
+    [
+        ((6, 3), (1, 1)),
+        ((1, 1), (3, 3)),
+        pytest.param((3, 3), (4, 2), marks=pytest.mark.slow),
+    ],
 )
 def test_a_checkpoint_of_some_stages_is_one_of_any_number_and_of_none(tmp_path, before, after):
     one, other = (
