@@ -23,8 +23,12 @@ STAGES = [["embedding", "dropout", "blocks.0"], ["blocks.1"], ["blocks.2", "norm
 
 
 class Block(nn.Sequential):
+    def __init__(self, *layers):
+        super().__init__(*layers)
+        self.register_buffer("share", torch.tensor(0.5), persistent=False)
+
     def forward(self, x):
-        return x + super().forward(x)
+        return x + self.share * super().forward(x)
 
 
 class Net(nn.Module):
@@ -134,11 +138,12 @@ def pipeline(world, model, plan=STAGES, schedule=Schedule1F1B, **settings):
     return Pipeline(model, loss_sum, schedule, world, **settings)
 
 
-def trained(schedule, microbatches, poisoned=None, steps=4):
+def trained(schedule, microbatches, frozen=False, poisoned=None, steps=4):
     """Norms, losses, weights and averages of a short training, clipped each step."""
     world = dist.init(timeout_s=20)
     rng.seed_all(3)
     model = Net()
+    model.embedding.requires_grad_(not frozen)
     if schedule:
         lay_out(world, stages=3)
         model = pipeline(world, model, schedule=schedule, microbatches=microbatches)
@@ -165,11 +170,19 @@ def trained(schedule, microbatches, poisoned=None, steps=4):
     return found, weights
 
 
-@pytest.mark.parametrize(("schedule", "parts"), [(Schedule1F1B, 0), (ScheduleGPipe, 6)])
-def test_losses_norms_weights_and_averages_of_stages_are_those_of_one_process(schedule, parts):
-    [(expected, weights)] = forked(1, trained, None, 0)
+@pytest.mark.parametrize(
+    ("schedule", "parts", "frozen"),
+    [
+        (Schedule1F1B, 0, False),
+        pytest.param(ScheduleGPipe, 6, True, marks=pytest.mark.slow),
+    ],
+)
+def test_losses_norms_weights_and_averages_of_stages_are_those_of_one_process(
+    schedule, parts, frozen
+):
+    [(expected, weights)] = forked(1, trained, None, 0, frozen)
     assert min(norm for _, norm in expected) > 0.5  # so it was clipped at all
-    stages = forked(3, trained, schedule, parts)
+    stages = forked(3, trained, schedule, parts, frozen)
     for found, held in stages:
         assert [*sum(found, ())] == pytest.approx([*sum(expected, ())], rel=1e-5)
         for name, x in held.items():
@@ -182,7 +195,7 @@ def test_losses_norms_weights_and_averages_of_stages_are_those_of_one_process(sc
 
 
 def test_a_gradient_of_one_stage_that_is_not_finite_stops_the_step_of_all():
-    for found, held in forked(3, trained, Schedule1F1B, 0, (0, 1), 1):
+    for found, held in forked(3, trained, Schedule1F1B, 0, False, (0, 1), 1):
         assert not found[0][1] < torch.inf
         rng.seed_all(3)
         before = Net().state_dict()
@@ -288,7 +301,12 @@ def kept(folder, stages, load):
 
 
 @pytest.mark.parametrize(
-    ("before", "after"), [((6, 3), (1, 1)), ((1, 1), (6, 3)), ((3, 3), (4, 2))]
+    ("before", "after"),
+    [
+        ((6, 3), (1, 1)),
+        ((1, 1), (3, 3)),
+        pytest.param((3, 3), (4, 2), marks=pytest.mark.slow),
+    ],
 )
 def test_a_checkpoint_of_some_stages_is_one_of_any_number_and_of_none(tmp_path, before, after):
     one, other = (
