@@ -37,8 +37,8 @@ from entrants import (
 )
 from report import place
 
-PATIENCE = 180  # seconds for a run that is not expected to hang
-HANG = 45  # seconds after a signal; torchrun ends what is left of a run after 30
+PATIENCE = 600  # seconds for a run that is not expected to hang
+HANG = 45  # seconds without work after a signal; torchrun ends what is left of a run after 30
 CLOSE = 1e-6
 
 
@@ -83,7 +83,6 @@ def resume(shop: Workshop, entrant: Entrant, kills: int) -> Cell:
         run = shop.start(entrant, "cnn", name, plan={"kill_at": step}, **work)
         finished(run, expected=-9)
         resumed = weights(name)
-        run.steps()
         found.append(apart(whole, resumed))
     equal = sum(difference == 0 for difference in found)
     if equal == kills:
@@ -122,8 +121,10 @@ def accumulation(shop: Workshop, entrant: Entrant) -> Cell:
 
 def evaluation(shop: Workshop, entrant: Entrant) -> Cell:
     """Are loss and accuracy those of 5 images, when two processes evaluate them?"""
-    # litgen trains a step before it evaluates; all are compared with their own weights.
-    run = shop.start(entrant, "five", "five", processes=2, batch_size=2, steps=1, evaluate=True)
+    # litgen trains some steps before it evaluates; each is compared with its own weights.
+    run = shop.start(
+        entrant, "five", "five", processes=2, batch_size=2, steps=40, warmup=5, evaluate=True
+    )
     finished(run)
     right = run.seen / "right"
     truth(shop, "five", "evaluation", run.folder / "weights.pt", right)
@@ -164,15 +165,19 @@ def leaving(shop: Workshop, entrant: Entrant) -> Cell:
     run.signal(1)
     began, at = time.monotonic(), run.steps(1)
     gone: dict[int, float] = {}
-    while len(gone) < 2 and time.monotonic() < began + HANG:
+    moved, cpu = began, 0.0  # nobody hangs who works, however slowly
+    while len(gone) < 2 and time.monotonic() < min(moved + HANG, began + PATIENCE):
         for rank in (0, 1):
             if rank not in gone and not run.is_alive(rank):
                 gone[rank] = time.monotonic() - began
-        time.sleep(0.02)
+        used = sum(run.cpu(rank) for rank in (0, 1) if rank not in gone)
+        if abs(used - cpu) > 5:
+            moved, cpu = time.monotonic(), used
+        time.sleep(0.05)
     if len(gone) < 2:
         run.end()
         left = " and ".join(str(rank) for rank in (0, 1) if rank not in gone)
-        return Cell(False, f"process {left} still hangs {HANG} s after the signal")
+        return Cell(False, f"process {left} hangs: {HANG} s without work after the signal")
     try:
         run.wait(PATIENCE)
     except TimeoutError:
