@@ -132,7 +132,7 @@ class Workshop:
 
     def __init__(self, root: Path) -> None:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what runs is ended first
-        self.root = root
+        self.root, self.runs = root, list[Run]()
         self.environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
         self.environment |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 
@@ -194,7 +194,14 @@ class Workshop:
             start_new_session=True,
         )
         output.close()
-        return Run(folder, seen, process)
+        self.runs.append(Run(folder, seen, process))
+        return self.runs[-1]
+
+    def close(self) -> None:
+        """End what still runs."""
+        for run in self.runs:
+            if run.process.poll() is None:
+                run.end()
 
 
 @dataclass

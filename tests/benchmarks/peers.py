@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -116,7 +117,7 @@ def wait(run: Run, turn: int) -> None:
     while len(run.turns(0)) < turn:
         if run.process.poll() is not None or time.monotonic() > until:
             raise SystemExit(f"{run.folder.name} did not take its turn:\n{run.output()[-3000:]}")
-        time.sleep(0.005)
+        time.sleep(0.02)
 
 
 def let_go(run: Run) -> None:
@@ -183,8 +184,7 @@ def main(fleets: int, turns: int, at_once: int, only: list[str]) -> None:
         "start, s of CPU": lambda mine, base: between(mine.start, 2),
         "peak memory, MB": lambda mine, base: between(mine.peak, 0),
     }
-    with tempfile.TemporaryDirectory() as root:
-        shop = Workshop(Path(root))
+    with tempfile.TemporaryDirectory() as root, closing(Workshop(Path(root))) as shop:
         for kind, processes in (("mlp", 1), ("mlp", 2), ("gpt", 1), ("gpt", 2)):
             if f"{kind}-{processes}" in only:
                 seen: dict[str, Seen] = {entrant.label: Seen() for entrant in STEP}

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -183,12 +184,12 @@ def leaving(shop: Workshop, entrant: Entrant) -> Cell:
     except TimeoutError:
         return Cell(False, "torchrun hangs")
     done = [run.steps(rank) for rank in (0, 1)]
+    told = f"signal in step {at}, ended after {max(gone.values()):.1f} s"
+    if not any((run.folder / "checkpoints").glob("*")):
+        return Cell(False, f"nothing saved; {told}")
     again = shop.start(entrant, "cnn", "leaving", processes=2, plan=plan, **work)
     finished(again)
     saved = steps - again.steps(0)
-    told = f"signal in step {at}, ended after {max(gone.values()):.1f} s"
-    if not saved:
-        return Cell(False, f"nothing saved; {told}")
     told = f"saved step {saved}, done {done[0]} and {done[1]}; {told}"
     return Cell(done == [saved, saved] and saved >= at, told)
 
@@ -234,8 +235,7 @@ def main(only: list[str], columns: list[str], kills: int) -> None:
     entrants = [entrant for entrant in ALL if entrant.name in only] if only else ALL
     print("| | " + " | ".join(COLUMNS[column][0] for column in columns) + " |")
     print("|---|" + "---|" * len(columns), flush=True)
-    with tempfile.TemporaryDirectory() as root:
-        shop = Workshop(Path(root))
+    with tempfile.TemporaryDirectory() as root, closing(Workshop(Path(root))) as shop:
         for entrant in entrants:
             row = []
             for column in columns:
