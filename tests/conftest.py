@@ -8,7 +8,8 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from projects import LITGEN, Run
+from command import run_litgen
+from projects import Run
 
 hypothesis.settings.register_profile("litgen", deadline=None)  # no test of ours depends on time
 hypothesis.settings.load_profile("litgen")
@@ -24,17 +25,9 @@ def interruptible() -> Iterator[None]:
 
 @pytest.fixture
 def litgen(tmp_path: Path) -> Run:
-    """Runs the installed command in an empty folder, without a terminal."""
+    """Runs the command in an empty folder, without a terminal."""
 
     def run(*words: str, cwd: Path = tmp_path, **extra: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [LITGEN, *words],
-            cwd=cwd,
-            env=os.environ | extra,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+        return run_litgen(words, cwd, os.environ | extra)
 
     return run

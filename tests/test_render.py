@@ -122,12 +122,13 @@ def stable_under_black(tree: Tree) -> None:
 
 FOREIGN = {
     "single": r"timeout|torchrun|DistributedData|fully_shard|runtime.dist|process.group|\bmesh\b",
-    "ddp": r"fully_shard|MixedPrecisionPolicy|device_mesh|\bshard\b",
-    "fsdp": r"DistributedDataParallel|\bshard\b",
+    "ddp": r"fully_shard|MixedPrecisionPolicy|device_mesh|config\.shard\b|--shard\b",
+    "fsdp": r"DistributedDataParallel|config\.shard\b|--shard\b",
     "hsdp": r"DistributedDataParallel|init_device_mesh",
-    "tp": r"DistributedDataParallel|fully_shard|init_device_mesh|\bshard\b",
-    "fsdp-tp": r"DistributedDataParallel|init_device_mesh|\bshard\b",
-    "cp": r"DistributedDataParallel|init_device_mesh|\bshard\b|ColwiseParallel",
+    "tp": r"DistributedDataParallel|fully_shard|init_device_mesh|config\.shard\b|--shard\b",
+    "fsdp-tp": r"DistributedDataParallel|init_device_mesh|config\.shard\b|--shard\b",
+    "pp": r"DistributedData|fully_shard|config\.shard\b|--shard\b|ColwiseParallel|grad_sync",
+    "cp": r"DistributedDataParallel|init_device_mesh|config\.shard\b|--shard\b|ColwiseParallel",
     "fp32": r"autocast|[sS]caler|bfloat16|float16|wrong_hardware|support|double|tf32",
     "bf16": r"[sS]caler|\bfloat16|\.to\(torch|float8|torchao|double|matmul_precision",
     "fp16": r"bfloat16|float8|torchao|double|matmul_precision",
@@ -141,7 +142,11 @@ FOREIGN = {
     "digits": r"\bPIL\b|Image\b",
     "folder": r"sklearn|load_digits",
     "bytes": r"tokenizers\b",
+    "text": r"StreamSampler|\b[sS]hards\b|runtime.shards|gzip|import json",
+    "shards": r"TrainSampler|train_batches|\bWindows\b|\.bin\b",
 }
+PLANNED = ("tp", "fsdp-tp", "cp", "pp")  # strategies that a plan.py tells the layers
+GROUPED = ("hsdp", *PLANNED)  # and those whose processes stand in groups
 # What only a project with this add-on has.
 ADDED = {
     "tensorboard": r"(?i)tensorboard",
@@ -190,9 +195,12 @@ def test_nothing_of_a_choice_that_was_not_made_is_there(answers: Answers) -> Non
     assert ("runtime/support.py" in tree) == (answers["precision"] != "fp32")
     assert ("runtime/float8.py" in tree) == (answers["precision"] == "float8")
     assert ("runtime/dist.py" in tree) == (answers["strategy"] != "single")
-    assert ("runtime/mesh.py" in tree) == (answers["strategy"] in ("hsdp", "tp", "fsdp-tp", "cp"))
-    for path in ("plan.py", "runtime/split.py"):
-        assert (path in tree) == (answers["strategy"] in ("tp", "fsdp-tp", "cp"))
+    pipelined = answers["strategy"] == "pp"
+    assert ("runtime/mesh.py" in tree) == (answers["strategy"] in GROUPED)
+    assert ("plan.py" in tree) == (answers["strategy"] in PLANNED)
+    assert ("runtime/split.py" in tree) == (answers["strategy"] in PLANNED and not pipelined)
+    for path in ("runtime/stage.py", "runtime/pipeline.py"):
+        assert (path in tree) == pipelined
     assert ("runtime/watch.py" in tree) == (answers["strategy"] != "single")
 
 

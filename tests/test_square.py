@@ -25,12 +25,9 @@ from litgen_torch.merge.trees import merge
 from litgen_torch.project import with_record
 from litgen_torch.versions import installed
 
-EACH = 10
 
-
-@pytest.mark.parametrize("first", range(3000, 3020, EACH))
-def test_a_change_commutes_with_the_owners_edits_or_is_refused(first: int) -> None:
-    for number in range(first, first + EACH):
+def test_a_change_commutes_with_the_owners_edits_or_is_refused() -> None:
+    for number in range(3000, 3010):  # `make square` takes those before
         some = case(number)
         mine = dict(some.mine)
         merged = merge(some.base, some.mine, some.new)

@@ -62,6 +62,7 @@ def mlp() -> nn.Module:
 
 def bare(dataset: Points, steps: int) -> Iterator[None]:
     """What one would write without any library."""
+    device = torch.device("cpu")
     torch.manual_seed(0)
     model = mlp()
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=DECAY, fused=True)
@@ -82,6 +83,7 @@ def bare(dataset: Points, steps: int) -> Iterator[None]:
         except StopIteration:
             batches = iter(loader)
             x, y = next(batches)
+        x, y = x.to(device), y.to(device)
         yield
         loss = F.cross_entropy(model(x), y)
         loss.backward()

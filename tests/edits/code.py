@@ -160,6 +160,11 @@ def found(
     return there
 
 
+def pairs(options: dict[str, tuple[str, Code, Place]]) -> dict[str, tuple[str, Code, Place]]:
+    """The same, named by what follows too: in another project something else could come second."""
+    return {f"{k} | {ast.unparse(o[2].after[0])}": o for k, o in options.items() if o[2].after}
+
+
 def nodes(
     tree: Tree, paths: Iterable[str], wanted: Callable[[ast.AST], bool]
 ) -> dict[str, tuple[str, Code, ast.AST]]:

@@ -12,6 +12,7 @@ from edits.code import (
     names_in,
     nodes,
     own_nodes,
+    pairs,
 )
 from edits.kind import DoesNotApplyError, Pick, Tree, edit
 from edits.statements import OFTEN, TRAIN, has_block
@@ -269,7 +270,7 @@ def two_in_one(tree: Tree, pick: Pick) -> Tree:
         plain = [isinstance(n, ast.Assign) and is_name(n.targets[0]) for n in pair]
         return is_simple(place) and len(pair) == 2 and all(plain) and independent(*pair)
 
-    path, code, place = pick(found(tree, TRAIN, fits))
+    path, code, place = pick(pairs(found(tree, TRAIN, fits)))
     pair = [place.node, place.after[0]]
     targets = ", ".join(code.source(n.targets[0]) for n in pair)
     text = f"{targets} = {', '.join(code.source(n.value) for n in pair)}"
@@ -289,9 +290,8 @@ def swapped(tree: Tree, pick: Pick) -> Tree:
         following = place.after[:1]
         return is_simple(place) and bool(following) and independent(place.node, following[0])
 
-    path, code, place = pick(
-        {k: o for k, o in found(tree, TRAIN, fits).items() if not has_block(o[2].after[0])}
-    )
+    options = pairs(found(tree, TRAIN, fits))
+    path, code, place = pick({k: o for k, o in options.items() if not has_block(o[2].after[0])})
     other = place.after[0]
     if isinstance(other, (ast.Return, ast.Break, ast.Raise)):
         raise DoesNotApplyError

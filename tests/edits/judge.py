@@ -108,7 +108,9 @@ class _Python:
                 withs = [x for x in block if isinstance(x, ast.With)] if is_block else []
                 for outer in withs:
                     while (
-                        self._whose(outer) == "template" and self._whose(outer.body[-1]) == "owner"
+                        len(outer.body) > 1
+                        and self._whose(outer) == "template"
+                        and self._whose(outer.body[-1]) == "owner"
                     ):
                         last = outer.body.pop()
                         block.insert(block.index(outer) + 1, last)

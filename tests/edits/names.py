@@ -137,11 +137,14 @@ def rename_definition(tree: Tree, pick: Pick, old: str, new: str, home: str) -> 
     pick.renamed[new] = old
     for path, text in tree.items():
         if path.endswith(".py") and re.search(rf"\b{old}\b", text):
-            if path != home and not re.search(rf"import .*\b{old}\b", text):
-                continue
             code = Code(text)
-            made[path] = renamed(code, [*ast.walk(code.tree)], old, new)
+            if path == home or any(alias.name == old for alias in aliases(code)):
+                made[path] = renamed(code, [*ast.walk(code.tree)], old, new)
     return made
+
+
+def aliases(code: Code) -> list[ast.alias]:
+    return [node for node in ast.walk(code.tree) if isinstance(node, ast.alias)]
 
 
 @edit("a function renamed")
@@ -160,6 +163,33 @@ def loader(tree: Tree, pick: Pick) -> Tree:
 def model_class(tree: Tree, pick: Pick) -> Tree:
     first = next(n for n in Code(tree["model.py"]).tree.body if isinstance(n, ast.ClassDef))
     return rename_definition(tree, pick, first.name, "Network", "model.py")
+
+
+@edit("the model's class renamed, and called as it was where it is imported")
+def model_class_by_alias(tree: Tree, pick: Pick) -> Tree:
+    made, code = model_class(tree, pick), Code(tree["train.py"])
+    first = next(n for n in Code(tree["model.py"]).tree.body if isinstance(n, ast.ClassDef))
+    (alias,) = [alias for alias in aliases(code) if alias.name == first.name]
+    return made | {"train.py": code.changed(code.instead(alias, f"Network as {first.name}"))}
+
+
+@edit("a definition of any file renamed in all files")
+def any_definition(tree: Tree, pick: Pick) -> Tree:
+    text = "\n".join(tree.values())
+    options = {
+        f"{path} {node.name}": (path, node.name)
+        for path in tree
+        if path.endswith(".py")
+        for node in Code(tree[path]).tree.body
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef))
+        and not re.match(r"_|test_|main$|parallelize$", node.name)
+        and len(re.findall(rf"(?m)^(?:def|class) {node.name}\b", text)) == 1
+        and not re.search(rf"\.{node.name}\b(?! import)", text)
+    }
+    home, old = pick(options)
+    return rename_definition(
+        tree, pick, old, f"Own{old}" if old[0].isupper() else f"own_{old}", home
+    )
 
 
 @edit("the class of settings renamed")

@@ -2,7 +2,17 @@
 
 import ast
 
-from edits.code import Code, Place, found, functions, indented, is_simple, names_in, with_import
+from edits.code import (
+    Code,
+    Place,
+    found,
+    functions,
+    indented,
+    is_simple,
+    names_in,
+    pairs,
+    with_import,
+)
 from edits.kind import DoesNotApplyError, Pick, Tree, edit
 
 TRAIN = ("train.py",)
@@ -233,7 +243,7 @@ def with_two(tree: Tree, pick: Pick) -> Tree:
     def fits(place: Place) -> bool:
         return is_simple(place) and bool(place.after) and not has_block(place.after[0])
 
-    path, code, place = pick(found(tree, TRAIN, fits))
+    path, code, place = pick(pairs(found(tree, TRAIN, fits)))
     head = 'with torch.profiler.record_function("mine"):'
     if isinstance(place.after[0], (ast.Return, ast.Break)):
         raise DoesNotApplyError

@@ -2,7 +2,17 @@
 
 import ast
 
-from edits.code import Code, Place, found, functions, is_simple, names_in, own_nodes, with_import
+from edits.code import (
+    Code,
+    Place,
+    found,
+    functions,
+    is_simple,
+    names_in,
+    own_nodes,
+    pairs,
+    with_import,
+)
 from edits.kind import DoesNotApplyError, Pick, Tree, edit
 from edits.statements import OFTEN, TRAIN, has_block, wrapped
 
@@ -202,9 +212,7 @@ def extracted(tree: Tree, pick: Pick) -> Tree:
         is_main = getattr(place.scope, "name", "") == "main"
         return is_simple(place) and is_main and len(pair) == 2 and not has_block(pair[1])
 
-    options = found(tree, TRAIN, fits).items()
-    # By both, or in the other project it could be another one that comes second.
-    path, code, place = pick({f"{k} | {ast.unparse(v[2].after[0])}": v for k, v in options})
+    path, code, place = pick(pairs(found(tree, TRAIN, fits)))
     pair = [place.node, place.after[0]]
     if any(isinstance(n, (ast.Return, ast.Break)) for n in pair):
         raise DoesNotApplyError

@@ -1,6 +1,6 @@
 """Every task under every strategy and precision: it trains, and resumes to the bit after kill -9.
 
-Real processes, as a user starts them; `make matrix` runs it. The quick tests take the diagonal.
+Real processes, as a user starts them; `make matrix` runs it. The quick tests take one of them.
 """
 
 import json
@@ -24,16 +24,19 @@ TASKS = {
     "vit": {"model": "vit"},
     "gpt": {"model": "gpt"},
     "gpt-bpe": {"model": "gpt", "tokenizer": "bpe"},
+    "gpt-shards": {"model": "gpt", "data": "shards"},
+    "gpt-shards-bpe": {"model": "gpt", "data": "shards", "tokenizer": "bpe"},
 }
 STRATEGIES = ("single", "ddp", "fsdp")
 PRECISIONS = ("fp32", "bf16", "fp16", "tf32", "bf16-true", "float8", "fp64")
-QUICK = [("cnn", "single", "fp32"), ("gpt-bpe", "fsdp", "fp16")]
+QUICK = ("gpt-bpe", "fsdp", "fp16")
 CASES = [
-    pytest.param(*case, marks=() if case in QUICK else pytest.mark.slow, id="-".join(case))
+    pytest.param(*case, marks=() if case == QUICK else pytest.mark.slow, id="-".join(case))
     for case in ((t, s, p) for t in TASKS for s in STRATEGIES for p in PRECISIONS)
-    if case[0] != "cnn" or case[2] != "float8"
+    if "shards" not in case[0] and case != ("cnn", case[1], "float8")
 ]
-# Strategies of groups of processes, each once: tests/runtime/test_parity.py has all of them.
+# Strategies of groups of processes, each once: tests/runtime/test_parity.py has all of them. And
+# streamed data, which tests/runtime/test_stream.py has kept to the bit in a quick test.
 CASES += [
     pytest.param(*case, marks=pytest.mark.slow, id="-".join(case))
     for case in [
@@ -41,6 +44,11 @@ CASES += [
         ("vit", "tp", "fp32"),
         ("gpt", "fsdp-tp", "fp16"),
         ("gpt-bpe", "cp", "bf16"),
+        ("gpt-shards", "single", "fp32"),
+        ("gpt-shards", "fsdp-tp", "fp32"),
+        ("gpt-shards-bpe", "ddp", "bf16"),
+        ("gpt-shards-bpe", "hsdp", "fp16"),
+        ("gpt", "pp", "bf16"),
     ]
 ]
 RUN = ["--steps=10", "--warmup=2", "--eval-every=5", "--save-every=2", "--log-every=1"]
@@ -102,7 +110,7 @@ def descendants(pid: int) -> list[int]:
 def settings(project: Path, task: str) -> list[str]:
     if "gpt" not in task:
         return []
-    vocabulary = ["--vocab-size=300"] if task == "gpt-bpe" else []
+    vocabulary = ["--vocab-size=300"] if "bpe" in task else []
     return [*SMALL_GPT, f"--data={project / 'runtime'}", *vocabulary]
 
 

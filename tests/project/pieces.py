@@ -16,6 +16,8 @@ COMBINATIONS = {
     "vit-folder": ("image-classification", "vit", "folder", "bytes"),
     "gpt-bytes": ("language-model", "gpt", "text", "bytes"),
     "gpt-bpe": ("language-model", "gpt", "text", "bpe"),
+    "gpt-shards": ("language-model", "gpt", "shards", "bytes"),
+    "gpt-shards-bpe": ("language-model", "gpt", "shards", "bpe"),
 }
 
 

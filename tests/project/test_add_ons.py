@@ -151,6 +151,7 @@ def saved(
     return [(name, found[f"{group}.{name}"]) for name in like]
 
 
+@pytest.mark.slow
 def test_two_processes_measure_and_stop_as_one_does(tmp_path: Path) -> None:
     features = ("early-stopping", "ema", "metrics")
     project = generate(tmp_path, strategy="ddp", feature=features)
@@ -211,7 +212,7 @@ def small(project: Path, answers: Answers) -> dict[str, object]:
             name.parent.mkdir(parents=True, exist_ok=True)
             Image.effect_noise((20, 20), 60 + i).save(name)
         return {"image_size": 16}
-    if answers["data"] == "text":
+    if answers["data"] in ("text", "shards"):
         vocabulary = {"vocab_size": 300} if answers["tokenizer"] == "bpe" else {}
         return SMALL_GPT | {"data": project / "runtime"} | vocabulary
     return {}

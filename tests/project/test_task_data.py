@@ -1,7 +1,10 @@
 """The data that a project may have: what they hold, what is kept, and what is refused."""
 
+import gzip
+import json
 import os
 import pickle
+import shutil
 
 import pytest
 import torch
@@ -9,6 +12,7 @@ from PIL import Image
 from project.pieces import load
 
 from runtime.errors import UserError
+from runtime.stream import StreamSampler, stream_batches
 
 
 @pytest.fixture
@@ -284,3 +288,154 @@ def test_a_validation_class_that_is_not_trained_is_refused(folder, tmp_path):
     os.rename(tmp_path / "given" / "val" / "red", tmp_path / "given" / "val" / "green")
     with pytest.raises(UserError, match="no image to train on is of class 'green'"):
         load_images(folder, data="given")
+
+
+@pytest.fixture
+def shards(tmp_path, monkeypatch):
+    """A project that streams shards, and twenty of them."""
+    modules = load("gpt-shards", tmp_path, monkeypatch)
+    write_texts(tmp_path / "texts", 20)
+    return modules
+
+
+def read_whole(shards, shard, position=0):
+    return [(behind, bytes(tokens.tolist())) for behind, tokens in shards.read(shard, position)]
+
+
+def documents(shards, shard):
+    return b"".join(text for _, text in read_whole(shards, shard)).split(b"\0")[:-1]
+
+
+TEXTS = ["first", "", "zwei\n\tLinien", "€" * 70_000, "last"]
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "jsonl.gz"])
+def test_each_line_of_a_jsonl_is_a_document(shards, tmp_path, suffix):
+    lines = "".join(json.dumps({"n": 1, "text": text}) + "\n" for text in TEXTS) + "\n"
+    shard = tmp_path / "texts" / f"0.{suffix}"
+    shard.write_bytes(gzip.compress(lines.encode()) if "gz" in suffix else lines.encode())
+    train, _ = load_text(shards)
+    assert documents(train, shard) == [text.encode() for text in TEXTS]
+
+
+@pytest.mark.parametrize("suffix", ["txt", "gz"])
+@pytest.mark.parametrize("length", [1, 2**16 - 1, 2**16, 2**16 + 1, 200_000])
+def test_any_other_shard_is_one_document_read_in_pieces(shards, tmp_path, suffix, length):
+    text = ("a" * (length % 3) + "€" * length).encode()[:length].decode(errors="ignore").encode()
+    shard = tmp_path / "texts" / f"0.{suffix}"
+    shard.write_bytes(gzip.compress(text) if suffix == "gz" else text)
+    train, _ = load_text(shards)
+    pieces = read_whole(train, shard)
+    assert b"".join(piece for _, piece in pieces) == text + b"\0"
+    assert all(len(piece) <= shards.data.PIECE + 1 for _, piece in pieces)
+    for number, (behind, _) in enumerate(pieces[:-1], 1):  # reading goes on behind any piece alike
+        assert read_whole(train, shard, behind) == pieces[number:]
+
+
+def test_an_empty_shard_has_no_document(shards, tmp_path):
+    for name in ("0.txt", "0.jsonl", "0.gz"):
+        (tmp_path / "texts" / name).write_bytes(b"")
+        train, _ = load_text(shards)
+        assert read_whole(train, tmp_path / "texts" / name) == []
+
+
+def test_shards_are_held_out_by_name_and_their_windows_are_those_of_validation(shards, tmp_path):
+    train, val = load_text(shards, eval_samples=6)
+    held_out = {*(tmp_path / "texts").iterdir()} - {path.absolute() for path in train.shards}
+    assert len(train.shards) == 18 and len(held_out) == 2
+    assert len(val) == 6 and all(x.shape == y.shape == (16,) for x, y in val)
+    texts = [path.read_bytes() for path in held_out]
+    assert all(any(bytes(x.tolist()) in text for text in texts) for x, _ in val)
+
+
+DAMAGED = {
+    "bad.txt": (b"good \xff bad", "behind byte 0: .*can't decode byte 0xff"),
+    "late.txt": (b"a" * 2**16 + b"\xff", "behind byte 65536: .*can't decode byte 0xff"),
+    "bad.jsonl": (b'{"text": "good"}\n{"text"', "behind byte 17: .*line 1 column 8"),
+    "other.jsonl": (b'{"text": "good"}\n{"words": 1}\n', "behind byte 17: a line without"),
+    "half.jsonl": (b'{"text": "good"}\n{"text": "\\ud800"}', "behind byte 17: .*surrogates"),
+    "short.jsonl.gz": (gzip.compress(b'{"text": "good"}\n' * 9)[:-12], "behind byte .*: .*end"),
+    "none.gz": (b"not gzipped", "behind byte 0: Not a gzipped file"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_damaged_shard_is_named_and_refused_or_left_out_from_there_on(
+    shards, tmp_path, capsys, name
+):
+    content, message = DAMAGED[name]
+    shard = tmp_path / "texts" / name
+    shard.write_bytes(content)
+    train, _ = load_text(shards, eval_samples=1, broken="skip")
+    assert all(text in (b"good\0", b"a" * 2**16) for _, text in read_whole(train, shard))
+    assert f"{shard} is damaged" in capsys.readouterr().err
+    train.broken = "refuse"
+    with pytest.raises(UserError, match=f"{name} is damaged {message}") as refused:
+        read_whole(train, shard)
+    assert "--broken skip" in refused.value.fix
+
+
+def test_a_shard_that_is_gone_is_named_too(shards):
+    train, _ = load_text(shards)
+    train.shards[0].unlink()
+    with pytest.raises(UserError, match=f"{train.shards[0]} is damaged behind byte 0: .*No such"):
+        read_whole(train, train.shards[0])
+
+
+def test_a_run_goes_on_with_the_shards_that_it_began_with_wherever_they_lie(shards, tmp_path):
+    load_text(shards)
+    (tmp_path / "texts" / "new.txt").write_text("new")
+    load_text(shards)  # nothing is saved yet
+    (tmp_path / "runs/gpt-shards/checkpoints").mkdir()
+    shutil.move(tmp_path / "texts", tmp_path / "elsewhere")
+    load_text(shards, data="elsewhere")
+
+    (tmp_path / "elsewhere" / "more.txt").write_text("more")
+    with pytest.raises(UserError, match="shard more.txt was not there, and is now 4 bytes"):
+        load_text(shards, data="elsewhere")
+    load_text(shards, data="elsewhere", name="another")
+    (tmp_path / "elsewhere" / "more.txt").unlink()
+    (tmp_path / "elsewhere" / "new.txt").write_text("newer")
+    with pytest.raises(UserError, match="shard new.txt was 3 bytes, and is now 5 bytes"):
+        load_text(shards, data="elsewhere")
+    (tmp_path / "elsewhere" / "new.txt").unlink()
+    with pytest.raises(UserError, match="shard new.txt was 3 bytes, and is now not there"):
+        load_text(shards, data="elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"pattern": "7.txt"}, "7.txt is the only shard"),
+        ({"block": 100_000}, "has 100001 tokens, which a window needs"),
+        ({"data": "nowhere"}, "no file or folder 'nowhere'"),
+    ],
+)
+def test_shards_that_cannot_be_used_are_refused(shards, settings, message):
+    with pytest.raises(UserError, match=message):
+        load_text(shards, **settings)
+
+
+def test_python_s_own_library_is_shards_enough(tmp_path, monkeypatch):
+    modules = load("gpt-shards", tmp_path, monkeypatch)
+    config = modules.config.Config()
+    train, val = modules.data.load_data(config)
+    assert len(train.shards) > 200 and len(val) == config.eval_samples
+    x, y = next(stream_batches(StreamSampler(train, 4)))
+    assert x.shape == y.shape == (4, config.block) and torch.equal(x[:, 1:], y[:, :-1])
+
+
+def test_streamed_bpe_tokens_give_the_text_back(tmp_path, monkeypatch):
+    modules = load("gpt-shards-bpe", tmp_path, monkeypatch)
+    write_texts(tmp_path / "texts", 20)
+    train, _ = load_text(modules, vocab_size=300, block=4)
+    assert train.vocab_size == train.tokenizer.get_vocab_size() <= 300
+    for shard in train.shards:
+        tokens = [token for _, piece in train.read(shard, 0) for token in piece.tolist()]
+        text = train.tokenizer.decode(tokens, skip_special_tokens=False)
+        assert text == shard.read_text(encoding="utf-8") + "<|end|>"
+    before = [*(tmp_path / "prepared").iterdir()]
+    load_text(modules, vocab_size=300, block=4)
+    assert [*(tmp_path / "prepared").iterdir()] == before
+    x, _ = next(stream_batches(StreamSampler(train, 4, workers=1)))
+    assert x.shape == (4, 4) and x.max() < 300

@@ -227,7 +227,7 @@ def test_one_copy_of_the_own_shard_is_kept_and_used_again(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("strategy", "size"), [("tp", 2), ("hsdp", 4), ("fsdp-tp", 4)])
+@pytest.mark.parametrize(("strategy", "size"), [("tp", 2), ("hsdp", 4), ("fsdp-tp", 4), ("pp", 2)])
 def test_every_way_to_split_a_model_is_written_to_the_bit(tmp_path, strategy, size):
     losses, weights = {}, {}
     for name, features in [("behind", ("async-checkpoints",)), ("plain", ())]:

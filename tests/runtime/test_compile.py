@@ -65,7 +65,10 @@ def _trained(args, options):
 
 
 @pytest.mark.parametrize("again", [False, True], ids=["plain", "with recomputed activations"])
-@pytest.mark.parametrize(("strategy", "size"), SPREAD)
+@pytest.mark.parametrize(
+    ("strategy", "size"),
+    [pytest.param(*row, marks=pytest.mark.slow if row[0] == "ddp" else ()) for row in SPREAD],
+)
 def test_compiled_blocks_train_as_written_ones_do(tmp_path, strategy, size, again):
     for name in ("written", "compiled"):
         (tmp_path / name).mkdir()

@@ -39,12 +39,14 @@ LAYOUTS = [
     *(Layout("tp", n) for n in (1, 2, 4)),
     *(Layout("fsdp-tp", n, max(n // 2, 1), (("tensor", min(n, 2)),)) for n in (1, 2, 4)),
     *(Layout("cp", n, max(n // 2, 1), (("context", min(n, 2)),)) for n in (1, 2, 4)),
+    *(Layout("pp", n, max(n // 2, 1), (("stages", min(n, 2)),)) for n in (1, 2, 4)),
 ]
 LARGEST = [layout for layout in LAYOUTS if layout.processes == 4 or layout.strategy == "single"]
 QUICK = [(Layout("fsdp-tp", 4, 2, (("tensor", 2),)), "fp32", 1)]
 QUICK += [(Layout("cp", 2, 1, (("context", 2),)), "fp32", 4)]
+QUICK += [(Layout("pp", 4, 2, (("stages", 2),)), "fp32", 4)]
 PAIRS = [(saver, loader) for saver in LARGEST for loader in LARGEST]
-IMAGES = [layout for layout in LARGEST if layout.strategy not in ("single", "cp")]
+IMAGES = [layout for layout in LARGEST if layout.strategy not in ("single", "cp", "pp")]
 # DDP lays its buckets out anew after the first step of a start, and a ring of more than two
 # processes sums each place of a bucket in another order: equal but for rounding, not to the bit.
 EXACT = [Layout("ddp", 2, 2) if a.strategy == "ddp" else a for a in LARGEST]

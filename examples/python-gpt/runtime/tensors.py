@@ -74,9 +74,12 @@ def read(
     stored: dict[str, Any] = metadata.state_dict_metadata
     there = {name.partition(".")[0] for name in stored}
     wanted = _of_model(model) | _flat({name: also[name] for name in also if name in there})
-    for name in sorted(wanted.keys() | {name for name in stored if name.startswith("model.")}):
+    # Of a pipeline each process has a stage, and knows what the others have.
+    others: Tensors = getattr(model, "elsewhere", dict)()
+    known = wanted | {f"model.{name}": value for name, value in others.items()}
+    for name in sorted(known.keys() | {name for name in stored if name.startswith("model.")}):
         saved = list(stored[name].size) if name in stored else "missing"
-        here = list(wanted[name].shape) if name in wanted else "missing"
+        here = list(known[name].shape) if name in known else "missing"
         if saved != here:
             raise UserError(
                 f"{folder} is of another model: {name.removeprefix('model.')} is {saved} there, "
@@ -100,10 +103,13 @@ def read(
 def save_weights(path: Path, model: nn.Module, world: World | None = None) -> None:
     """Write the whole model's weights to one file, which `torch.load` reads. Collective."""
     weights = {}
+    gather = getattr(model, "gather_stages", None)  # of a pipeline each process has a stage
     for name, tensor in _of_model(model).items():
         whole = tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
-        if world is None or world.is_main:
+        if world is None or world.is_main or gather:
             weights[name.removeprefix("model.")] = whole.cpu()
+    if gather:
+        weights = gather(weights)
     if weights:
         try:
             with replacing(path) as draft:
@@ -133,7 +139,8 @@ def _unwrapped(model: nn.Module) -> nn.Module:
 
 def _parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
     for name, parameter in _unwrapped(model).named_parameters():
-        yield name.replace("_orig_mod.", ""), parameter
+        if not parameter.is_meta:
+            yield name.replace("_orig_mod.", ""), parameter
 
 
 def _of_model(model: nn.Module) -> dict[str, Tensor]:

@@ -20,6 +20,8 @@ class World:
     local_rank = 0
     data_rank = 0  # which part of the data is its own, of as many as
     data_size = 1
+    rng_rank = 0  # which random numbers are its own, of as many
+    rng_size = 1
     group: Any = None  # torch's name for these processes; None: its default group
 
     def __init__(self, device: torch.device | str = "cpu") -> None:
@@ -43,6 +45,10 @@ class World:
     def broadcast(self, value: T) -> T:
         """The main process's value, on every process. Collective."""
         return value
+
+    def gather(self, value: T) -> list[T]:
+        """Every process's value, on every process. Collective."""
+        return [value]
 
     def any(self, flag: bool) -> bool:
         """Whether the flag is set on at least one process. Collective."""

@@ -1,21 +1,15 @@
 """Definitions, and whole files, that the owner moved to other files of the project."""
 
 import ast
-import re
 from collections import Counter
-from collections.abc import Set
-from functools import lru_cache
-from pathlib import PurePosixPath
 
 from litgen_torch.merge.comments import begin_file
 from litgen_torch.merge.imports import imports_of, remove_import
-from litgen_torch.merge.meaning import parsed
+from litgen_torch.merge.modules import Definition, tree_of
 from litgen_torch.merge.source import Source, Statement, parse
 from litgen_torch.merge.written import code_of
 from litgen_torch.render import Tree
 
-Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-Broken = tuple[str, str, str]  # a file, its import, and what that would not find
 Moves = dict[tuple[str, str], list[str]]  # from one file to another: the names
 
 
@@ -72,71 +66,6 @@ def without_import(text: str, place: str, names: list[str]) -> str:
     return code_of(source)
 
 
-def newly_broken(before: Tree, after: Tree) -> dict[Broken, int]:
-    """Imports that would find nothing, and did before; and their lines.
-
-    Looked at is only what changed itself, or may import something of a file that did.
-    """
-    changed = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
-    stems = "|".join(sorted({re.escape(PurePosixPath(path).stem) for path in changed}))
-    words = re.compile(rf"\b({stems})\b")
-    paths = {path for path, text in after.items() if path in changed or words.search(text)}
-    known = _modules(before).keys() | _modules(after).keys()
-    there = _broken(before, paths, known)
-    return {key: line for key, line in _broken(after, paths, known).items() if key not in there}
-
-
-def _broken(tree: Tree, paths: set[str], known: Set[str]) -> dict[Broken, int]:
-    """Imports of what no file of the project has; `known` are its modules, those gone too."""
-    files = _modules(tree)
-    imports = [
-        (path, node, alias.name)
-        for path in paths & set(files.values())
-        for node in _imports(tree[path])
-        for alias in node.names
-    ]
-    found: dict[Broken, int] = {}
-    for path, node, name in imports:
-        module = getattr(node, "module", None)
-        have = _bound(tree[files[module]]) if module in files else frozenset()
-        whole = f"{module}.{name}" if module else name
-        is_gone = whole in known and whole not in files or module in known - files.keys()
-        if is_gone or have and name not in have | {"*"}:
-            words = f"from {module} import {name}" if module else f"import {name}"
-            found[path, words, whole] = node.lineno
-    return found
-
-
-def _modules(tree: Tree) -> dict[str, str]:
-    """The modules of a project, and their files."""
-    return {path[:-3].replace("/", "."): path for path in tree if path.endswith(".py")}
-
-
-@lru_cache(256)
-def _imports(text: str) -> list[ast.ImportFrom | ast.Import]:
-    if "import" not in text:
-        return []
-    return [
-        node for node in ast.walk(_parsed(text)) if isinstance(node, ast.ImportFrom | ast.Import)
-    ]
-
-
-@lru_cache(256)
-def _bound(text: str) -> frozenset[str]:
-    """All names that are set anywhere in a file."""
-    nodes = [*ast.walk(_parsed(text))]
-    names = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-    names |= {n.asname or n.name for n in nodes if isinstance(n, ast.alias)}
-    return frozenset(names | {n.name for n in nodes if isinstance(n, Definition)})
-
-
-def _parsed(text: str) -> ast.Module:
-    try:
-        return parsed(text.removeprefix("\ufeff"))
-    except (SyntaxError, ValueError):
-        return ast.Module([], [])
-
-
 def _without_unused(source: Source, candidates: set[str]) -> str:
     used = _used([s for s in source.root.statements if not imports_of(s)])
     for statement in list(source.root.statements):
@@ -163,4 +92,4 @@ def _name(statement: Statement) -> str:
 
 def defined_in(text: str) -> set[str]:
     """Functions and classes at the top of a file; none where it does not parse."""
-    return {node.name for node in _parsed(text).body if isinstance(node, Definition)}
+    return {node.name for node in tree_of(text).body if isinstance(node, Definition)}

@@ -5,15 +5,12 @@ no difference, and what the template adds uses his name too.
 """
 
 import ast
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections import Counter
 from dataclasses import dataclass
-from difflib import SequenceMatcher
-from functools import lru_cache
 
 import libcst as cst
 
-from litgen_torch.merge.meaning import BODIES, SILENT
+from litgen_torch.merge.shapes import counterparts, likeness, names_in
 
 Renames = dict[str, dict[str, str]]  # function, or "" for the whole file: old name to new
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -62,9 +59,11 @@ def find_renames(base: ast.Module, other: ast.Module, *, everywhere: bool = Fals
     """
     found: Renames = {}
     imported = _imports(other)
-    top = _renamed(base, other, _bound_at_top(base) - imported, everywhere=everywhere)
-    taken = imported | _bound_at_top(base)  # definitions in another order exchanged no names
-    top = {old: name for old, name in top.items() if name not in taken} | _aliases(base, other)
+    top = _renamed(base, other, bound_at_top(base) - imported, everywhere=everywhere)
+    taken = imported | bound_at_top(base)  # definitions in another order exchanged no names
+    top = {old: name for old, name in top.items() if name not in taken}
+    top = {old: name for old, name in top.items() if _is_most_alike(base, other, old, name)}
+    top |= _aliases(base, other)
     if top:
         found[""] = top
     others = _functions(other)
@@ -75,11 +74,24 @@ def find_renames(base: ast.Module, other: ast.Module, *, everywhere: bool = Fals
     return found
 
 
+def _is_most_alike(base: ast.Module, other: ast.Module, old: str, name: str) -> bool:
+    """Whether no definition that is new there is more like the old one than that of this name."""
+    before = definition(base, old)
+    fresh = bound_at_top(other) - bound_at_top(base)
+    alike = {new: likeness(before, definition(other, new)) for new in fresh}
+    return name not in alike or alike[name] == max(alike.values())
+
+
+def definition(tree: ast.Module, name: str) -> ast.stmt:
+    """The statement that sets a name at the top of a file."""
+    return next(s for s in tree.body if name in bound_at_top(ast.Module([s], [])))
+
+
 def _aliases(base: ast.Module, mine: ast.Module) -> dict[str, str]:
     """Imports that have another name there: `import x as y`."""
     before, now = _imported(base), _imported(mine)
     pairs = {before[what]: now[what] for what in before.keys() & now.keys()}
-    used = set(_names(mine))
+    used = set(names_in(mine))
     return {old: name for old, name in pairs.items() if old != name and old not in used}
 
 
@@ -98,7 +110,7 @@ def _imported(tree: ast.Module) -> dict[tuple[str, str], str]:
 def _in_scope(tree: ast.Module, scope: str) -> set[str]:
     """The names in a function, or in the whole file."""
     function = _functions(tree).get(scope) if scope else tree
-    return set(_names(function)) if function else set()
+    return set(names_in(function)) if function else set()
 
 
 def rename(module: cst.Module, renames: Renames) -> cst.Module:
@@ -117,12 +129,9 @@ def _renamed(
 
     And those that were exchanged for each other.
     """
-    old, fresh = Counter(_names(before)), set(_names(now))
+    old, fresh = Counter(names_in(before)), set(names_in(now))
     gone = candidates - fresh - {"_"}
-    seen: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for one, other in _matching(before, now):
-        for a, b in zip(_names(one), _names(other), strict=True):
-            seen[a][b] += 1
+    seen = counterparts(before, now)
     clear = {name: next(iter(seen[name])) for name in candidates if len(seen[name]) == 1}
     known = old.keys() | {"_"}
     times = Counter(clear[name] for name in gone if name in clear)
@@ -137,69 +146,6 @@ def _renamed(
     }
 
 
-def _matching(before: ast.AST, now: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:
-    """Statements, and heads of compound ones, that are alike but for their names; in order."""
-    old, fresh = [*_pieces(before)], [*_pieces(now)]
-    shapes = [_shape(piece) for piece in old], [_shape(piece) for piece in fresh]
-    matcher = SequenceMatcher(None, shapes[0], shapes[1], autojunk=False)
-    for i, j, size in matcher.get_matching_blocks():
-        yield from zip(old[i : i + size], fresh[j : j + size], strict=True)
-
-
-def _pieces(tree: ast.AST) -> Iterator[ast.AST]:
-    for node in _statements(tree):
-        fields = {n: getattr(node, n) for n in node._fields if n not in BODIES}
-        if len(fields) == len(node._fields):
-            yield node
-        else:
-            head = ast.List(_flat([*fields.values()]))  # type: ignore[arg-type]
-            head.name = getattr(node, "name", None)  # type: ignore[attr-defined]
-            yield head
-
-
-def _flat(values: Sequence[object]) -> list[ast.AST]:
-    lists = [value if isinstance(value, list) else [value] for value in values]
-    return [node for some in lists for node in some if isinstance(node, ast.AST)]
-
-
-def _statements(tree: ast.AST) -> Iterator[ast.AST]:
-    yield tree
-    for name in ("body", "handlers", "orelse", "finalbody"):
-        inside = getattr(tree, name, [])
-        for node in inside if isinstance(inside, list) else []:
-            yield from _statements(node)
-
-
-def _shape(node: object) -> str:
-    """The meaning with every name blanked."""
-    if isinstance(node, list):
-        return f"[{','.join(map(_shape, node))}]"
-    if not isinstance(node, ast.AST):
-        return repr(node)
-    hidden = {ast.Name: "id", ast.arg: "arg", ast.FunctionDef: "name", ast.ClassDef: "name"}
-    names = [n for n in node._fields if n not in SILENT and n != hidden.get(type(node))]
-    return f"({type(node).__name__} {' '.join(_shape(getattr(node, n, None)) for n in names)})"
-
-
-@lru_cache(512)
-def _names(tree: ast.AST) -> list[str]:
-    """Every name in a tree, in order: variables, parameters, what functions are called."""
-    found = []
-    stack = [tree]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, ast.Name):
-            found.append(node.id)
-        elif isinstance(node, ast.arg):
-            found.append(node.arg)
-        elif isinstance(node, ast.alias):
-            found.append(node.asname or node.name)
-        elif isinstance(name := getattr(node, "name", None), str):
-            found.append(name)
-        stack += reversed([*ast.iter_child_nodes(node)])
-    return found
-
-
 def _functions(tree: ast.Module) -> dict[str, Function]:
     """Functions at the top of a file, and methods as `Class.method`."""
     found = {node.name: node for node in tree.body if isinstance(node, Function)}
@@ -208,7 +154,7 @@ def _functions(tree: ast.Module) -> dict[str, Function]:
     return found | methods
 
 
-def _bound_at_top(tree: ast.Module) -> set[str]:
+def bound_at_top(tree: ast.Module) -> set[str]:
     """Functions, classes and variables of a file."""
     names = {s.name for s in tree.body if isinstance(s, (Function, ast.ClassDef))}
     assigned = [s for s in tree.body if isinstance(s, (ast.Assign, ast.AnnAssign))]

@@ -27,6 +27,8 @@ def place_of(gap: Gap, mates: Mates) -> Place | None:
     p, s = (mates.of.get(x) if x else None for x in (gap.before, gap.after))
     if target is None:
         return behind(p) if p else before(s) if s else None
+    if stayed := _stayed(gap, mates, target):
+        return behind(stayed)
     up, down = (_lift(x, target) if x else None for x in (p, s))
     if p and p is up:
         return behind(p)
@@ -39,6 +41,17 @@ def place_of(gap: Gap, mates: Mates) -> Place | None:
     if down:
         return before(down)
     return (target, 0) if gap.before is gap.after is None else None
+
+
+def _stayed(gap: Gap, mates: Mates, target: Block) -> Statement | None:
+    """In a class whose owner took what is around the gap out of it: what he left there above."""
+    around = [mates.of.get(x) for x in (gap.before, gap.after) if x]
+    is_class = target.owner is not None and isinstance(target.owner.node, cst.ClassDef)
+    if not is_class or not gap.before or any(x and x.block is target for x in around):
+        return None
+    siblings = gap.block.statements[: gap.block.statements.index(gap.before)]
+    found = [mate for x in siblings if (mate := mates.of.get(x)) and mate.block is target]
+    return found[-1] if found else None
 
 
 def behind(mine: Statement) -> Place:
@@ -75,9 +88,9 @@ def _looks_at(tree: ast.AST, names: set[str]) -> bool:
     """Whether a statement is a call of something else with one of these names."""
     if not (isinstance(tree, ast.Expr) and isinstance(tree.value, ast.Call)):
         return False
-    called = tree.value.func
-    while isinstance(called, ast.Attribute):
-        called = called.value
+    called: ast.expr = tree.value
+    while isinstance(called, ast.Attribute | ast.Call):
+        called = called.value if isinstance(called, ast.Attribute) else called.func
     is_other = isinstance(called, ast.Name) and called.id not in names
     return is_other and bool(names & _names(tree, ast.Load))
 

@@ -29,7 +29,10 @@ def merge(
     places in `accept` his version stays. With `markers`, refused places hold both versions between
     git's markers; otherwise they hold his.
     """
+    from litgen_torch.merge.exports import follow_renames
+
     work = _Work(dict(mine), mine.get("pyproject.toml", ""), leave, accept, markers)
+    base, new, work.renames = follow_renames(base, mine, new, leave)
     base, new = _follow_moves(base, mine, new, work)
     for path in sorted(base.keys() | new.keys()):
         work.carry(path, base.get(path), new.get(path))
@@ -57,13 +60,15 @@ class _Work:
         if self.refusals or self.tree == mine:
             return
         from litgen_torch.merge.lines import line_in
-        from litgen_torch.merge.moves import newly_broken, without_import
+        from litgen_torch.merge.modules import newly_broken
+        from litgen_torch.merge.moves import without_import
 
         for path, place, name in self.gone:
             self.tree[path] = without_import(self.tree[path], place, [name])
         for (path, words, what), at in sorted(newly_broken(mine, self.tree).items()):
             line = line_in(self.tree[path], mine.get(path, ""), at)
-            reason = f"{what}, which you import here, would not be there any more"
+            how = "you import" if "import " in words else "is used"
+            reason = f"{what}, which {how} here, would not be there any more"
             by_hand = f"do without {what}, or make a copy of your own first"
             self.refuse(Refusal(path, line, "", reason, words, "", by_hand))
 

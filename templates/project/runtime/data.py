@@ -8,7 +8,6 @@ import atexit
 import signal
 import weakref
 from collections.abc import Iterator
-from itertools import islice
 from typing import Any
 
 import torch
@@ -20,7 +19,7 @@ from runtime.world import World
 
 
 class TrainSampler:
-    """Endless micro-batches for this process, as lists of (epoch, index).
+    """Endless micro-batches for this process, as lists of keys: epoch x samples + index.
 
     All epochs, each in an order of its own, form one endless row of samples. Step k takes the k-th
     piece of `step_size` = batch_size x accumulate x processes samples: none is left out at the end
@@ -44,22 +43,23 @@ class TrainSampler:
         self._stride, self._next = batch_size * world.data_size, batch_size * world.data_rank
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+    def __iter__(self) -> Iterator[list[int]]:
         first = self._next
         while True:
-            yield list(islice(self._row(first), self.batch_size))
+            yield self._piece(first)
             first += self._stride
 
-    def _row(self, position: int) -> Iterator[tuple[int, int]]:
-        """The endless row of samples from a position on."""
-        while True:
-            epoch, offset = divmod(position, self.samples)
+    def _piece(self, position: int) -> list[int]:
+        """A micro-batch of the endless row of samples, from a position on."""
+        keys: list[int] = []
+        while len(keys) < self.batch_size:
+            epoch, offset = divmod(position + len(keys), self.samples)
             if epoch != self._epoch:
                 generator = torch.Generator().manual_seed(mix(self.seed, epoch))
-                self._epoch, self._order = epoch, torch.randperm(self.samples, generator=generator)
-            piece = self._order[offset : offset + self.batch_size].tolist()
-            yield from [(epoch, index) for index in piece]
-            position += len(piece)
+                order = torch.randperm(self.samples, generator=generator)
+                self._epoch, self._order = epoch, epoch * self.samples + order
+            keys += self._order[offset : offset + self.batch_size - len(keys)].tolist()
+        return keys
 
     def state_dict(self) -> dict[str, int]:
         """What has to be equal, beside the step, for a run to go on with the same samples."""
@@ -84,20 +84,22 @@ class TrainSampler:
 class _Seeded(Dataset[Any]):
     """The data set, with torch's random numbers fixed for each sample of each epoch."""
 
-    def __init__(self, dataset: Dataset[Any], seed: int) -> None:
-        self.dataset, self.seed = dataset, seed
+    def __init__(self, dataset: Dataset[Any], sampler: TrainSampler) -> None:
+        self.dataset, self.samples, self.seed = dataset, sampler.samples, sampler.seed
         self.draws = False  # whether it was seen to draw random numbers; seeding costs time
 
-    def __getitems__(self, keys: list[tuple[int, int]]) -> list[Any]:
+    def __getitems__(self, keys: list[int]) -> list[Any]:
         before = torch.get_rng_state()  # the training's own, where there are no workers
         if not self.draws:
-            samples = [self.dataset[index] for _, index in keys]
+            dataset, size = self.dataset, self.samples
+            samples = [dataset[key % size] for key in keys]
             if torch.equal(before, torch.get_rng_state()):
                 return samples
             self.draws = True  # so read these again, seeded
         samples = []
         try:
-            for epoch, index in keys:
+            for key in keys:
+                epoch, index = divmod(key, self.samples)
                 torch.default_generator.manual_seed(mix(self.seed, epoch, index))
                 samples.append(self.dataset[index])
         finally:
@@ -111,7 +113,7 @@ def train_batches(dataset: Dataset[Any], sampler: TrainSampler, workers: int = 0
     Random augmentation belongs into the data set's `__getitem__` and draws from torch's global
     generator: it is seeded there from seed, epoch and index.
     """
-    return _load(_Seeded(dataset, sampler.seed), sampler, workers)
+    return load(_Seeded(dataset, sampler), sampler, workers)
 
 
 def eval_batches(
@@ -129,15 +131,17 @@ def eval_batches(
         range(samples * slot // slots, samples * (slot + 1) // slots)
         for slot in range(world.data_rank, slots, world.data_size)
     ]
-    batches = _load(dataset, [list(rows) or [0] for rows in mine], workers)
+    batches = load(dataset, [list(rows) or [0] for rows in mine], workers)
     for rows, batch in zip(mine, batches, strict=True):
         world.moved()
         yield batch if rows else map_tensors(batch, lambda x: x[:0])
 
 
-def _load(dataset: Dataset[Any], batches: Any, workers: int) -> Iterator[Any]:
+def load(dataset: Dataset[Any], batches: Any, workers: int) -> Iterator[Any]:
+    """A data set's samples as batches of these keys; without any, what the data set yields."""
     loader = DataLoader(
         dataset,
+        batch_size=None if batches is None else 1,
         batch_sampler=batches,
         num_workers=workers,
         worker_init_fn=_leave_signals_to_the_main_process,
@@ -175,7 +179,7 @@ def map_tensors(batch: Any, change: Any) -> Any:
     if isinstance(batch, torch.Tensor):
         return change(batch)
     if isinstance(batch, (tuple, list)):
-        return type(batch)(map_tensors(item, change) for item in batch)
+        return type(batch)([map_tensors(item, change) for item in batch])
     if isinstance(batch, dict):
         return {key: map_tensors(item, change) for key, item in batch.items()}
     return batch

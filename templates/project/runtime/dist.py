@@ -41,7 +41,7 @@ class Processes(World):
     def __init__(self, device: torch.device, local_rank: int, timeout: timedelta) -> None:
         super().__init__(device)
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
-        self.data_rank, self.data_size = self.rank, self.size
+        self.data_rank, self.data_size = self.rng_rank, self.rng_size = self.rank, self.size
         self.local_rank, self.timeout = local_rank, timeout
         self._flag: tuple[Tensor, dist.Work] | None = None
         self.watch: Watch | None = None
@@ -68,6 +68,12 @@ class Processes(World):
         box = [value]
         dist.broadcast_object_list(box, src=0, group=self.group, device=torch.device("cpu"))
         return box[0]
+
+    def gather(self, value: T) -> list[T]:
+        self.moved()
+        values = [value] * self.size
+        dist.all_gather_object(values, value, group=self.group)
+        return values
 
     def any(self, flag: bool) -> bool:
         self.moved()

@@ -14,20 +14,24 @@ def lay_out(
     shard: int | None = None,
     tensor: int | None = None,
     context: int | None = None,
+    stages: int | None = None,
 ) -> None:
     """Give `world.mesh` two dimensions: the groups, and the places in each. Collective.
 
     One of the arguments says how many neighbours are a group; 0: those of a machine, -1: all. In
-    "replicate" x "shard" a group holds one copy of the model. In "data" x "tensor" and "data" x
-    "context" it works on the same data, each process on a part of the layers or of the window: then
-    `world.data_rank` is the group's number, of `world.data_size`. UserError if processes are left.
+    "replicate" x "shard" a group holds one copy of the model. In "data" x "tensor", "data" x
+    "context" and "data" x "stages" it works on the same data, each process on a part of the layers,
+    of the window or of the depth: then `world.data_rank` is the group's number, of
+    `world.data_size`. UserError if processes are left.
     """
     if shard is not None:
         _lay_out(world, "replicate", "shard", shard)
-    for name, size in (("tensor", tensor), ("context", context)):
+    for name, size in (("tensor", tensor), ("context", context), ("stages", stages)):
         if size is not None:
             _lay_out(world, "data", name, size)
             world.data_rank, world.data_size = world.mesh.get_local_rank("data"), world.mesh.size(0)
+    if stages is None:  # those that compute a layer together draw the same random numbers
+        world.rng_rank, world.rng_size = world.data_rank, world.data_size
 
 
 def _lay_out(world: Processes, groups: str, places: str, size: int) -> None:

@@ -43,20 +43,24 @@ def clip_and_step(
     parameters: Iterable[Tensor],
     max_norm: float,
     max_value: float = 0,
+    norm: Tensor | None = None,
 ) -> float:
     """Clip the gradient to a norm, step, clear the gradients; return the norm before clipping.
 
-    The norm is that of the whole gradient, over all processes. If it is not finite, weights and
-    optimizer stay as they were: one NaN would otherwise reach every weight. A `max_norm` of 0 clips
-    nothing. A `max_value` then cuts every single number of the gradient off at plus or minus it.
+    The norm is that of the whole gradient, over all processes; it is given where others have other
+    parameters. If it is not finite, weights and optimizer stay as they were: one NaN would
+    otherwise reach every weight. A `max_norm` of 0 clips nothing. A `max_value` then cuts every
+    single number of the gradient off at plus or minus it.
     """
     trained = by_mesh(p for p in parameters if p.grad is not None)
-    norms = [
-        nn.utils.get_total_norm([p.grad for p in group if p.grad is not None]) for group in trained
-    ]
-    # Of sharded gradients each process holds a part.
-    norms = [norm.full_tensor() if hasattr(norm, "full_tensor") else norm for norm in norms]
-    norm = norms[0] if len(norms) == 1 else nn.utils.get_total_norm(norms)
+    if norm is None:
+        norms = [
+            nn.utils.get_total_norm([p.grad for p in group if p.grad is not None])
+            for group in trained
+        ]
+        # Of sharded gradients each process holds a part.
+        norms = [norm.full_tensor() if hasattr(norm, "full_tensor") else norm for norm in norms]
+        norm = norms[0] if len(norms) == 1 else nn.utils.get_total_norm(norms)
     length = norm.item()  # the one time in a step that the host waits for the device
     if math.isfinite(length):
         for group in trained:
