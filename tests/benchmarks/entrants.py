@@ -131,7 +131,8 @@ class Workshop:
     """The projects, made once each, and all that runs in them."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what runs is ended first
+        self.root, self.runs = root, list[Run]()
         self.environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
         self.environment |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 
@@ -193,7 +194,14 @@ class Workshop:
             start_new_session=True,
         )
         output.close()
-        return Run(folder, seen, process)
+        self.runs.append(Run(folder, seen, process))
+        return self.runs[-1]
+
+    def close(self) -> None:
+        """End what still runs."""
+        for run in self.runs:
+            if run.process.poll() is None:
+                run.end()
 
 
 @dataclass
@@ -228,8 +236,11 @@ class Run:
         return [json.loads(line) for line in lines if line.endswith("\n")]
 
     def cpu(self, rank: int) -> float:
-        """Ticks of CPU time so far."""
-        stat = Path("/proc", str(self.pids()[rank]), "stat").read_text()
+        """Ticks of CPU time so far, of 10 ms each; 0 where it has ended."""
+        try:
+            stat = Path("/proc", str(self.pids()[rank]), "stat").read_text()
+        except OSError:
+            return 0.0
         return sum(map(float, stat.rpartition(")")[2].split()[11:13]))
 
     def signal(self, rank: int) -> None:

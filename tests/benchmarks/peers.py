@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ ASYNC = replace(LITGEN, note="async-checkpoints", add_ons=("async-checkpoints",)
 SAVE = (BARE, CONTROL, LITGEN, ASYNC, IGNITE, FABRIC, ACCELERATE, LIGHTNING, TRANSFORMERS)
 TURN = {"mlp": 100, "gpt": 25}  # steps
 PERIOD = 8  # steps from one checkpoint to the next
-PATIENCE = 180
+PATIENCE = 600
 
 
 @dataclass
@@ -64,22 +65,26 @@ class Seen:
     cpu: list[float] = field(default_factory=list)  # ms of CPU time a step and process, each turn
     stalls: list[float] = field(default_factory=list)  # s, each checkpoint
     start: list[float] = field(default_factory=list)  # s of CPU time up to the second step
-    wall: list[float] = field(default_factory=list)  # s up to there by the clock
     peak: list[float] = field(default_factory=list)  # MB of the process that had most
 
 
 def fleet(
-    shop: Workshop, entrants: Sequence[Entrant], kind: str, processes: int, turns: int, **work: Any
+    shop: Workshop,
+    entrants: Sequence[Entrant],
+    kind: str,
+    processes: int,
+    turns: int,
+    *,
+    at_once: int,
+    **work: Any,
 ) -> dict[str, list[list[dict[str, Any]]]]:
     """Start all, let them take turns, end all: what each told, by process, turn by turn."""
     steps = work.get("save_every") or TURN[kind]
     runs: dict[str, Run] = {}
-    walls = {}
     orders = random.Random(turns)
     try:
         for entrant in orders.sample(list(entrants), len(entrants)):
-            began = time.perf_counter()
-            runs[entrant.label] = run = shop.start(
+            runs[entrant.label] = shop.start(
                 entrant,
                 kind,
                 f"turns-{time.monotonic_ns()}",
@@ -88,20 +93,19 @@ def fleet(
                 steps=1_000_000,
                 **work,
             )
+            for earlier in list(runs.values())[: len(runs) - at_once + 1]:
+                wait(earlier, 1)
+        for run in runs.values():
             wait(run, 1)
-            walls[entrant.label] = time.perf_counter() - began
         for turn in range(2, turns + 3):
             for label in orders.sample(list(runs), len(runs)):
                 let_go(runs[label])
                 wait(runs[label], turn)
                 if work.get("save_every"):
                     settle(runs[label])
-        told = {
+        return {
             label: [run.turns(rank) for rank in range(processes)] for label, run in runs.items()
         }
-        for label, wall in walls.items():
-            told[label][0][0]["wall"] = wall
-        return told
     finally:
         for run in runs.values():
             run.end()
@@ -113,7 +117,7 @@ def wait(run: Run, turn: int) -> None:
     while len(run.turns(0)) < turn:
         if run.process.poll() is not None or time.monotonic() > until:
             raise SystemExit(f"{run.folder.name} did not take its turn:\n{run.output()[-3000:]}")
-        time.sleep(0.005)
+        time.sleep(0.02)
 
 
 def let_go(run: Run) -> None:
@@ -135,7 +139,6 @@ def note(seen: dict[str, Seen], told: dict[str, list[list[dict[str, Any]]]], ste
     for label, ranks in told.items():
         mine = seen.setdefault(label, Seen())
         mine.start.append(ranks[0][0]["cpu"])
-        mine.wall.append(ranks[0][0]["wall"])
         mine.peak.append(max(rank[-1]["peak"] for rank in ranks) / 2**20)
         for turns in zip(*(rank[2:] for rank in ranks), strict=False):
             mine.cpu.append(statistics.mean(turn["cpu"] for turn in turns) / steps * 1e3)
@@ -172,7 +175,7 @@ def between(values: Sequence[float], digits: int) -> str:
     return f"{middle:.{digits}f} ({low:.{digits}f} … {high:.{digits}f})"
 
 
-def main(fleets: int, turns: int, only: list[str]) -> None:
+def main(fleets: int, turns: int, at_once: int, only: list[str]) -> None:
     print(place())
     print(f"{versions()}\n{fleets} fleets of {turns} turns; median (quartiles)", flush=True)
     columns: dict[str, Callable[[Seen, Seen], str]] = {
@@ -181,21 +184,24 @@ def main(fleets: int, turns: int, only: list[str]) -> None:
         "start, s of CPU": lambda mine, base: between(mine.start, 2),
         "peak memory, MB": lambda mine, base: between(mine.peak, 0),
     }
-    with tempfile.TemporaryDirectory() as root:
-        shop = Workshop(Path(root))
+    with tempfile.TemporaryDirectory() as root, closing(Workshop(Path(root))) as shop:
         for kind, processes in (("mlp", 1), ("mlp", 2), ("gpt", 1), ("gpt", 2)):
             if f"{kind}-{processes}" in only:
                 seen: dict[str, Seen] = {entrant.label: Seen() for entrant in STEP}
                 for _ in range(fleets):
                     batch = 64 if kind == "mlp" else 8
-                    told = fleet(shop, STEP, kind, processes, turns, batch_size=batch)
+                    told = fleet(
+                        shop, STEP, kind, processes, turns, at_once=at_once, batch_size=batch
+                    )
                     note(seen, told, TURN[kind])
                 many = f"{processes} process{'es' * (processes > 1)}"
                 print(f"\n{kind}, {many}, load {os.getloadavg()[1]:.1f}\n\n{table(seen, columns)}")
                 sys.stdout.flush()
         if "save" in only:
             seen = {entrant.label: Seen() for entrant in SAVE}
-            told = fleet(shop, SAVE, "wide", 1, turns, batch_size=8, save_every=PERIOD)
+            told = fleet(
+                shop, SAVE, "wide", 1, turns, at_once=at_once, batch_size=8, save_every=PERIOD
+            )
             note(seen, told, PERIOD)
             columns = {
                 "s that training stands still": lambda mine, base: spread(mine.stalls, 3),
@@ -209,7 +215,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--fleets", type=int, default=5)
     parser.add_argument("--turns", type=int, default=20, help="of each contender; at least 2")
+    parser.add_argument("--at-once", type=int, default=1, help="so many start at the same time")
     kinds = ["mlp-1", "mlp-2", "gpt-1", "gpt-2", "save"]
     parser.add_argument("--only", nargs="+", choices=kinds, default=kinds)
     given = parser.parse_args()
-    main(given.fleets, given.turns, given.only)
+    main(given.fleets, given.turns, given.at_once, given.only)

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -37,8 +38,8 @@ from entrants import (
 )
 from report import place
 
-PATIENCE = 180  # seconds for a run that is not expected to hang
-HANG = 45  # seconds after a signal; torchrun ends what is left of a run after 30
+PATIENCE = 600  # seconds for a run that is not expected to hang
+HANG = 45  # seconds without work after a signal; torchrun ends what is left of a run after 30
 CLOSE = 1e-6
 
 
@@ -83,7 +84,6 @@ def resume(shop: Workshop, entrant: Entrant, kills: int) -> Cell:
         run = shop.start(entrant, "cnn", name, plan={"kill_at": step}, **work)
         finished(run, expected=-9)
         resumed = weights(name)
-        run.steps()
         found.append(apart(whole, resumed))
     equal = sum(difference == 0 for difference in found)
     if equal == kills:
@@ -122,8 +122,10 @@ def accumulation(shop: Workshop, entrant: Entrant) -> Cell:
 
 def evaluation(shop: Workshop, entrant: Entrant) -> Cell:
     """Are loss and accuracy those of 5 images, when two processes evaluate them?"""
-    # litgen trains a step before it evaluates; all are compared with their own weights.
-    run = shop.start(entrant, "five", "five", processes=2, batch_size=2, steps=1, evaluate=True)
+    # litgen trains some steps before it evaluates; each is compared with its own weights.
+    run = shop.start(
+        entrant, "five", "five", processes=2, batch_size=2, steps=40, warmup=5, evaluate=True
+    )
     finished(run)
     right = run.seen / "right"
     truth(shop, "five", "evaluation", run.folder / "weights.pt", right)
@@ -164,26 +166,30 @@ def leaving(shop: Workshop, entrant: Entrant) -> Cell:
     run.signal(1)
     began, at = time.monotonic(), run.steps(1)
     gone: dict[int, float] = {}
-    while len(gone) < 2 and time.monotonic() < began + HANG:
+    moved, cpu = began, 0.0  # nobody hangs who works, however slowly
+    while len(gone) < 2 and time.monotonic() < min(moved + HANG, began + PATIENCE):
         for rank in (0, 1):
             if rank not in gone and not run.is_alive(rank):
                 gone[rank] = time.monotonic() - began
-        time.sleep(0.02)
+        used = sum(run.cpu(rank) for rank in (0, 1) if rank not in gone)
+        if abs(used - cpu) > 5:
+            moved, cpu = time.monotonic(), used
+        time.sleep(0.05)
     if len(gone) < 2:
         run.end()
         left = " and ".join(str(rank) for rank in (0, 1) if rank not in gone)
-        return Cell(False, f"process {left} still hangs {HANG} s after the signal")
+        return Cell(False, f"process {left} hangs: {HANG} s without work after the signal")
     try:
         run.wait(PATIENCE)
     except TimeoutError:
         return Cell(False, "torchrun hangs")
     done = [run.steps(rank) for rank in (0, 1)]
+    told = f"signal in step {at}, ended after {max(gone.values()):.1f} s"
+    if not any((run.folder / "checkpoints").glob("*")):
+        return Cell(False, f"nothing saved; {told}")
     again = shop.start(entrant, "cnn", "leaving", processes=2, plan=plan, **work)
     finished(again)
     saved = steps - again.steps(0)
-    told = f"signal in step {at}, ended after {max(gone.values()):.1f} s"
-    if not saved:
-        return Cell(False, f"nothing saved; {told}")
     told = f"saved step {saved}, done {done[0]} and {done[1]}; {told}"
     return Cell(done == [saved, saved] and saved >= at, told)
 
@@ -229,8 +235,7 @@ def main(only: list[str], columns: list[str], kills: int) -> None:
     entrants = [entrant for entrant in ALL if entrant.name in only] if only else ALL
     print("| | " + " | ".join(COLUMNS[column][0] for column in columns) + " |")
     print("|---|" + "---|" * len(columns), flush=True)
-    with tempfile.TemporaryDirectory() as root:
-        shop = Workshop(Path(root))
+    with tempfile.TemporaryDirectory() as root, closing(Workshop(Path(root))) as shop:
         for entrant in entrants:
             row = []
             for column in columns:
