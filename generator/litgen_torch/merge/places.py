@@ -69,16 +69,19 @@ def _imports(statement: Statement) -> bool:
 def past_looks(place: Place, mates: Mates, new: Sequence[Statement]) -> Place:
     """The place behind calls of the owner's that hand on what is set above, such as a print.
 
-    Where the new statements go on with the same thing, his call sees it as it did before them.
+    Where the new statements go on with the same thing, his call sees it as it did before them. And
+    where he returns early, that comes before what they set up.
     """
     block, at = place
+    sets_up = all(isinstance(each.tree, ast.Assign) for each in new)
     if not at or block.statements[at - 1] not in mates.back:
         return place
     sets = _names(block.statements[at - 1].tree, ast.Store)
     shared = {name for each in new for name in sets & _names(each.tree, ast.Load)}
     while at < len(block.statements):
         follower = block.statements[at]
-        if follower in mates.back or not _looks_at(follower.tree, shared):
+        passes = _looks_at(follower.tree, shared) or sets_up and _returns(follower.tree)
+        if follower in mates.back or not passes:
             break
         at += 1
     return block, at
@@ -93,6 +96,11 @@ def _looks_at(tree: ast.AST, names: set[str]) -> bool:
         called = called.value if isinstance(called, ast.Attribute) else called.func
     is_other = isinstance(called, ast.Name) and called.id not in names
     return is_other and bool(names & _names(tree, ast.Load))
+
+
+def _returns(tree: ast.AST) -> bool:
+    """Whether a statement is a condition on which a function ends."""
+    return isinstance(tree, ast.If) and isinstance(tree.body[-1], ast.Return) and not tree.orelse
 
 
 def _names(tree: ast.AST, context: type[ast.expr_context]) -> set[str]:
