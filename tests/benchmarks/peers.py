@@ -172,7 +172,8 @@ def table(seen: dict[str, Seen], columns: dict[str, Callable[[Seen, Seen], str]]
 def between(values: Sequence[float], digits: int) -> str:
     """The median, and the least and the most."""
     low, middle, high = min(values), statistics.median(values), max(values)
-    return f"{middle:.{digits}f} ({low:.{digits}f} … {high:.{digits}f})"
+    limits = f" ({low:.{digits}f} … {high:.{digits}f})" if len(values) > 1 else ""
+    return f"{middle:.{digits}f}{limits}"
 
 
 def main(fleets: int, turns: int, at_once: int, only: list[str]) -> None:
