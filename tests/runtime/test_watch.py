@@ -8,7 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
+from forked import forked
 
+from runtime import dist
 from runtime.watch import Watch
 
 HANGING = """
@@ -104,3 +106,20 @@ def validating(batches):
 
 def test_a_long_validation_moves_with_every_batch():
     assert code_of(in_a_child(validating, 5)) == 0
+
+
+def prepare_for_long(seconds: float) -> str:
+    dist.GRACE_S = 0
+    world = dist.init(timeout_s=1)
+    with world.main_first():
+        if world.is_main:
+            time.sleep(seconds)
+    world.barrier()
+    assert world.watch
+    world.watch.seconds = 60  # to leave may take long where much else runs
+    dist.close()
+    return "done"
+
+
+def test_preparing_data_is_no_standing_still_however_long_it_takes() -> None:
+    assert forked(2, prepare_for_long, 3) == ["done", "done"]

@@ -101,11 +101,14 @@ class Processes(World):
 
     @contextlib.contextmanager
     def main_first(self) -> Iterator[None]:
-        if self.local_rank > 0:
-            self.barrier()
-        yield
-        if self.local_rank == 0:
-            self.barrier()
+        other = dist.new_group(backend="gloo", timeout=timedelta(days=365))  # it may take long
+        _ASIDE.append(other)
+        with self.watch.paused() if self.watch else nullcontext():
+            if self.local_rank > 0:
+                dist.all_reduce(torch.zeros(1), group=other)
+            yield
+            if self.local_rank == 0:
+                dist.all_reduce(torch.zeros(1), group=other)
 
     def sum(self, *values: Tensor | float) -> list[Tensor]:
         """Each value summed over the data, in one all-reduce. Collective.
