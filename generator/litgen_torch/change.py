@@ -4,14 +4,13 @@ Everything here is a value; nothing is read or written. What the commands show a
 Change, so a dry run is the same work without the last step.
 """
 
-import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from litgen_torch.answers import Answers
 from litgen_torch.codemods.follow import Taken, take
-from litgen_torch.codemods.heads import counting_all_heads
+from litgen_torch.codemods.heads import unfit_for
 from litgen_torch.codemods.run import due
 from litgen_torch.compare import Edits, FileChange, changed, edits, file_change, hunks, unified
 from litgen_torch.merge.outcome import Merge, Refusal
@@ -173,25 +172,11 @@ def plan_change(project: Project, mine: Tree, wanted: Wanted, *, rules: Rules = 
     found = merged(rules.markers)
     attempt = merged(markers=True) if found.refusals and not rules.markers else found
     refusals = [taken.as_it_was(refusal, mine) for refusal in found.refusals]
-    unfit = [r for r in _unfit(project, mine, wanted) if (r.path, r.line) not in rules.accept]
-    found = replace(found, refusals=(*refusals, *unfit))
+    if not wanted.template:
+        unfit = unfit_for(wanted.files, project.base, mine)
+        refusals += [r for r in unfit if (r.path, r.line) not in rules.accept]
+    found = replace(found, refusals=tuple(refusals))
     return Change(project, wanted, mine, found, rules, attempt.tree, taken)
-
-
-def _unfit(project: Project, mine: Tree, wanted: Wanted) -> list[Refusal]:
-    """Where the owner's model does not do what the plan of its layers counts on."""
-    plan = wanted.files.get("plan.py", "")
-    if wanted.template or plan == project.base.get("plan.py") or "attention.query" not in plan:
-        return []
-    model = mine.get("model.py", "")
-    own = [p for p in mine if p.endswith(".py") and p not in project.base and _takes(model, p)]
-    return [r for p in ("model.py", *sorted(own)) for r in counting_all_heads(p, mine.get(p, ""))]
-
-
-def _takes(text: str, path: str) -> bool:
-    """Whether a file imports from another."""
-    module = path.removesuffix(".py").replace("/", ".")
-    return bool(re.search(rf"(?m)^(?:from|import) {re.escape(module)}\b", text))
 
 
 def accepted(

@@ -123,3 +123,10 @@ def prepare_for_long(seconds: float) -> str:
 
 def test_preparing_data_is_no_standing_still_however_long_it_takes() -> None:
     assert forked(2, prepare_for_long, 3) == ["done", "done"]
+
+
+def test_after_a_failed_preparation_time_counts_again() -> None:
+    watch = Watch("process 0 of 1", 60)
+    with pytest.raises(OSError), watch.paused():
+        raise OSError
+    assert not watch._pauses

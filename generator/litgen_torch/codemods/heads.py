@@ -1,6 +1,7 @@
 """The codemod that lets attention count the heads that are there, not those of the settings."""
 
 import ast
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -47,6 +48,24 @@ class SplitHeads:
             outer, _, names = places[0]
             edits.text.append(_definition(source, outer, names))
         return edits
+
+
+def unfit_for(
+    new: Mapping[str, str], base: Mapping[str, str], mine: Mapping[str, str]
+) -> list[Refusal]:
+    """Where the owner's model counts all heads, and a plan that comes gives a process some."""
+    plan = new.get("plan.py", "")
+    if plan == base.get("plan.py") or "attention.query" not in plan:
+        return []
+    model = mine.get("model.py", "")
+    own = [p for p in mine if p.endswith(".py") and p not in base and _takes(model, p)]
+    return [r for p in ("model.py", *sorted(own)) for r in counting_all_heads(p, mine.get(p, ""))]
+
+
+def _takes(text: str, path: str) -> bool:
+    """Whether a file imports from another."""
+    module = path.removesuffix(".py").replace("/", ".")
+    return bool(re.search(rf"(?m)^(?:from|import) {re.escape(module)}\b", text))
 
 
 def counting_all_heads(path: str, text: str) -> Iterator[Refusal]:

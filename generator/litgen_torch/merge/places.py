@@ -66,11 +66,11 @@ def _imports(statement: Statement) -> bool:
     return isinstance(statement.tree, (ast.Import, ast.ImportFrom))
 
 
-def past_looks(place: Place, mates: Mates, new: Sequence[Statement]) -> Place:
-    """The place behind calls of the owner's that hand on what is set above, such as a print.
+def past_own(place: Place, mates: Mates, new: Sequence[Statement]) -> Place:
+    """The place, or that behind the owner's own statements there which come before the new ones.
 
-    Where the new statements go on with the same thing, his call sees it as it did before them. And
-    where he returns early, that comes before what they set up.
+    Calls that hand on what is set above, such as a print, where the new ones go on with the same
+    thing: so his sees it as it did. And his early return, before what they set up.
     """
     block, at = place
     sets_up = all(isinstance(each.tree, ast.Assign) for each in new)

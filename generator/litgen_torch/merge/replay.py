@@ -26,7 +26,7 @@ from litgen_torch.merge.edits import (
     Edits,
 )
 from litgen_torch.merge.likeness import defined
-from litgen_torch.merge.places import Gap, before, past_looks, place_of
+from litgen_torch.merge.places import Gap, before, past_own, place_of
 from litgen_torch.merge.source import Block, Statement
 
 
@@ -103,7 +103,7 @@ class Replay(Edits):
             if place is None:
                 self.refuse(GONE, None, gap.block, new)
                 return
-            self._insert(new, *(place if old else past_looks(place, self.to_mine, new)))
+            self._insert(new, *(place if old else past_own(place, self.to_mine, new)))
         for statement, mate in zip(old, mates, strict=True):
             if mate:
                 self.delete(statement, mate)

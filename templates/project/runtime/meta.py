@@ -12,7 +12,6 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
-from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
@@ -55,8 +54,9 @@ def weights_later() -> Iterator[None]:
         )
         stack.callback(hook.remove)
         for name in WHOLE:
-            noting = partial(notes.call, getattr(nn.init, name))
-            stack.enter_context(patch.object(nn.init, name, noting))
+            original = getattr(nn.init, name)
+            stack.callback(setattr, nn.init, name, original)
+            setattr(nn.init, name, partial(notes.call, original))
         stack.enter_context(_Guard())
         stack.enter_context(notes)
         yield

@@ -31,9 +31,11 @@ class Watch:
     def paused(self) -> Iterator[None]:
         """For what may take any time."""
         self._pauses = True
-        yield
-        self._pauses = False
-        self.moved()
+        try:
+            yield
+        finally:
+            self._pauses = False
+            self.moved()
 
     def _look(self) -> None:
         still, seen, interval = 0.0, 0, min(1.0, self.seconds / 10)
