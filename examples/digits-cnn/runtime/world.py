@@ -60,7 +60,10 @@ class World:
 
     @contextlib.contextmanager
     def main_first(self) -> Iterator[None]:
-        """Run the block on the first process of each machine, then on the others. Collective."""
+        """Run the block on the first process of each machine, then on the others. Collective.
+
+        Where it fails on a first one, the others end with it, and say nothing.
+        """
         yield
 
     @contextlib.contextmanager
