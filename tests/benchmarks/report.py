@@ -1,17 +1,19 @@
-"""What both benchmarks print: where they ran, and numbers with their spread."""
+"""What all benchmarks print: where they ran, and numbers with their spread."""
 
 import os
 import platform
 import statistics
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib.metadata import distributions, version
 from pathlib import Path
 
 
 def place() -> str:
-    """The versions and the machine."""
+    """The versions and the machine. A machine that was lent may have torch and not litgen."""
     python = f"python {platform.python_version()}"
-    packages = f"litgen {version('litgen-torch')}, torch {version('torch')}"
+    names = {"litgen": "litgen-torch", "torch": "torch"}
+    found = {each.name for each in distributions()}
+    packages = ", ".join(f"{n} {version(d)}" for n, d in names.items() if d in found)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return f"{python}, {packages} · {cores} × {_cpu()}"
 
