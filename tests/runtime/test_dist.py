@@ -70,13 +70,14 @@ def test_where_the_first_cannot_prepare_the_data_the_others_leave_without_a_word
 
 def flags():
     world = dist.init(timeout_s=20)
-    seen = [world.highest_soon(15 if world.rank == 1 and step >= 2 else 0) for step in range(6)]
+    signals = [15 if world.rank == 1 and step >= 2 else 0 for step in range(6)]
+    seen = [world.highest_soon(signal, -step) for step, signal in enumerate(signals)]
     dist.close()
     return seen
 
 
 def test_a_signal_to_one_process_reaches_all_at_the_same_step():
-    assert forked(2, flags) == [[0, 0, 0, 15, 15, 15]] * 2
+    assert forked(2, flags) == [[[0, 0], [0, 0], [0, -1], [15, -2], [15, -3], [15, -4]]] * 2
 
 
 def exchanged(strategy, sync):

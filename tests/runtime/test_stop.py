@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from training import Net, train
 
 from runtime import dist
 from runtime.checkpoint import Checkpoints
-from runtime.stop import Stop, leave_on_signal
+from runtime.stop import MOST_STEPS, SOON_S, Stop, leave_on_signal
 
 
 @pytest.fixture(autouse=True)
@@ -115,20 +116,38 @@ def test_another_thread_than_the_main_one_sets_no_handler():
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def signalled(rank):
+def signalled(rank, seconds):
     world = dist.init(timeout_s=20)
     stop = Stop(world)
-    steps = 0
-    while steps < 100:
+    steps, asked, began = 0, 0, time.monotonic()
+    ask = world.highest_soon
+
+    def counted(*values):
+        nonlocal asked
+        asked += 1
+        return ask(*values)
+
+    world.highest_soon = counted
+    while time.monotonic() < began + 20:
         steps += 1
-        if steps == 5 and world.rank == rank:
+        time.sleep(seconds)
+        if steps == 100 * (seconds == 0) + 5 and world.rank == rank:
             os.kill(os.getpid(), signal.SIGTERM)
         if stop.requested():
             break
     dist.close()
-    return steps, stop.exit_code
+    return steps, asked, stop.exit_code
 
 
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_signal_to_one_process_stops_all_at_the_same_step(rank):
-    assert forked(2, signalled, rank) == [(6, 143), (6, 143)]
+    assert forked(2, signalled, rank, 2 * SOON_S) == [(6, 6, 143), (6, 6, 143)]
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_where_steps_are_quick_processes_ask_each_other_seldom(rank):
+    one, other = forked(2, signalled, rank, 0)
+    assert one == other
+    steps, asked, code = one
+    assert 105 < steps <= 105 + 2 * MOST_STEPS and code == 143
+    assert asked < steps / 4

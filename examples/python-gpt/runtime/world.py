@@ -54,9 +54,9 @@ class World:
         """Whether the flag is set on at least one process. Collective."""
         return flag
 
-    def highest_soon(self, value: int) -> int:
-        """The highest value of all processes, as of the previous call: nobody waits. Collective."""
-        return value
+    def highest_soon(self, *values: int) -> list[int]:
+        """The highest values of all processes at the call before: nobody waits. Collective."""
+        return [*values]
 
     @contextlib.contextmanager
     def main_first(self) -> Iterator[None]:

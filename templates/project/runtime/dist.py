@@ -44,7 +44,7 @@ class Processes(World):
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
         self.data_rank, self.data_size = self.rng_rank, self.rng_size = self.rank, self.size
         self.local_rank, self.timeout = local_rank, timeout
-        self._flag: tuple[Tensor, dist.Work] | None = None
+        self._soon: tuple[Tensor, dist.Work] | None = None
         self.watch: Watch | None = None
 
     def moved(self) -> None:
@@ -55,7 +55,7 @@ class Processes(World):
         # In one group, messages of two threads would meet in another order on another process.
         other = copy.copy(self)
         other.group = dist.new_group(backend="gloo", timeout=timeout or self.timeout)
-        other._flag = other.watch = None  # which watches the thread that trains
+        other._soon = other.watch = None  # which watches the thread that trains
         _ASIDE.append(other.group)
         return other
 
@@ -88,17 +88,17 @@ class Processes(World):
             ) from missed
         return bool(seen)
 
-    def highest_soon(self, value: int) -> int:
+    def highest_soon(self, *values: int) -> list[int]:
         # The reduction runs behind the next step's work and is read one call later, so that all
         # processes learn of a signal at the same step without ever waiting for each other.
         self.moved()
-        previous, flag = self._flag, torch.tensor(value)
-        work = dist.all_reduce(flag, dist.ReduceOp.MAX, group=self.group, async_op=True)
-        self._flag = (flag, work)
+        previous, highest = self._soon, torch.tensor(values)
+        work = dist.all_reduce(highest, dist.ReduceOp.MAX, group=self.group, async_op=True)
+        self._soon = (highest, work)
         if previous is None:
-            return 0
+            return [0] * len(values)
         previous[1].wait()
-        return int(previous[0])
+        return previous[0].tolist()  # type: ignore[no-any-return]
 
     @contextlib.contextmanager
     def main_first(self) -> Iterator[None]:
