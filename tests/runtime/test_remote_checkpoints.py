@@ -7,6 +7,7 @@ own, in which puts can be slow, fail, or lose something.
 import json
 import multiprocessing
 import os
+import runpy
 import shutil
 import signal
 import sys
@@ -27,6 +28,7 @@ from training import Net, train
 from runtime import dist
 from runtime.async_checkpoints import BackgroundWriter
 from runtime.checkpoint import Checkpoints
+from runtime.config import load_config
 from runtime.errors import UserError
 from runtime.keep_best import Best
 from runtime.remote_checkpoints import RemoteCopies
@@ -88,6 +90,8 @@ def prepared(folder, address, *, keep=2, best=None, background=False, **options)
             model.first.weight.fill_(step)
         checkpoints.score = score
         checkpoints.save(step, model, optimizer)
+        if background:
+            checkpoints.writer.wait_for_copy()
 
     return copies, save
 
@@ -136,7 +140,8 @@ def stuck(folder):
             threading.Event().wait()
 
     Watched.hear = staticmethod(half)
-    train(folder / "old", "single", 10**6, save_at=[2, 4], remote=f"watched://{folder}/there")
+    for until in (2, 10**6):
+        train(folder / "old", "single", until, save_at=[2, 4], remote=f"watched://{folder}/there")
 
 
 def test_killed_while_one_is_sent_the_one_before_counts_and_goes_on_to_the_bit(tmp_path):
@@ -479,6 +484,19 @@ def test_a_trial_empties_the_place_as_it_empties_the_run(tmp_path):
     save(1)
     copies.finish()
     assert steps_in(there) == [1]
+
+
+def test_the_trial_of_a_project_sends_nothing_unless_it_is_told_where(tmp_path):
+    project = generate(tmp_path, feature=("remote-checkpoints",))
+    settings = runpy.run_path(str(project / "config.py"))
+    (tmp_path / "usual.toml").write_text('remote = "s3://bucket/runs"')
+    usual = ["--config", str(tmp_path / "usual.toml")]
+    for given, expected in [
+        (usual, "s3://bucket/runs"),
+        ([*usual, "--fast"], ""),
+        ([*usual, "--fast", "--remote", "memory://"], "memory://"),
+    ]:
+        assert load_config(settings["Config"], given, settings["FAST"]).remote == expected
 
 
 def test_a_project_goes_on_to_the_bit_where_its_disk_was_lost(tmp_path):

@@ -1,6 +1,6 @@
 """Folders in another place: a bucket, a mounted disk, whatever fsspec knows. Complete, or nothing.
 
-Nothing is renamed there, which an object store does file by file: a folder counts once it has its
+No folder is renamed there, which an object store does file by file: it counts as long as it has its
 run.json, which comes after all other files and goes before them.
 """
 
@@ -55,7 +55,7 @@ class Place:
             self._fs.put_file(str(file), f"{target}/{file.name}")
         there = self._list(target)
         for file in files:
-            arrived, size = there[file.name]["size"], file.stat().st_size
+            arrived, size = there.get(file.name, {}).get("size", 0), file.stat().st_size
             if arrived != size:
                 raise OSError(f"{file.name} has {arrived} of {size} bytes there")
         self._fs.put_file(str(folder / LAST), f"{target}/.{LAST}")

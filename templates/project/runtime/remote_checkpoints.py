@@ -12,7 +12,7 @@ from pathlib import Path
 from runtime.checkpoint import Checkpoints
 from runtime.checkpoint_files import damage_of
 from runtime.errors import UserError
-from runtime.files import make_folder, settle, sync
+from runtime.files import make_folder, sync
 from runtime.remote import Place, in_words
 from runtime.world import World
 
@@ -113,8 +113,8 @@ class RemoteCopies:
             print(f"{self._place}/{final.name} is damaged: {damage}\n  it is left out", flush=True)
             self._damaged.add(final.name)
             return False
-        settle(draft.iterdir())
-        sync(draft)
+        for path in (*draft.iterdir(), draft):
+            sync(path)
         draft.rename(final)
         sync(final.parent)
         print(f"{final.name} was fetched from {self._place}", flush=True)
@@ -172,6 +172,7 @@ class RemoteCopies:
         whole = sorted(name for name in old if there[name])
         for name in old - {*whole[max(0, len(whole) - spare) :]}:
             self._place.drop(name)
+            self._damaged.discard(name)
         return self._sending
 
 
