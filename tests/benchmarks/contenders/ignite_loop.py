@@ -48,7 +48,7 @@ def training(local_rank: int, work: Work) -> None:
 
     trainer = DeterministicEngine(train_step) if work.save_every else Engine(train_step)
     scheduler = LRScheduler(work.scheduler(optimizer))
-    trainer.add_event_handler(Events.ITERATION_COMPLETED(every=work.accumulate), scheduler)
+    trainer.add_event_handler(Events.ITERATION_STARTED(every=work.accumulate), scheduler)
     if hasattr(loader.sampler, "set_epoch"):
 
         @trainer.on(Events.EPOCH_STARTED)
