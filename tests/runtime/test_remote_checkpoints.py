@@ -477,6 +477,14 @@ def test_without_an_address_nothing_is_different(tmp_path):
     assert "remote" not in {thread.name for thread in threading.enumerate()}
 
 
+def test_if_it_was_not_told_of_checkpoints_that_is_an_error_and_no_silence(tmp_path):
+    copies, save = prepared(tmp_path / "here", tmp_path / "there")
+    copies.checkpoints.best = Best(1, lower_is_better=True)
+    save(1)
+    with pytest.raises(RuntimeError, match="best was set after RemoteCopies had been made"):
+        copies.finish()
+
+
 def test_a_trial_empties_the_place_as_it_empties_the_run(tmp_path):
     there = sent(tmp_path, 1, 2)
     copies, save = prepared(tmp_path / "new", tmp_path / "there", empty=True)

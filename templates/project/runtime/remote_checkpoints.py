@@ -65,6 +65,8 @@ class RemoteCopies:
         world = self.checkpoints.world
         if not self.address:
             return
+        if self.checkpoints.best != self._published:
+            raise RuntimeError("checkpoints.best was set after RemoteCopies had been made")
         with world.main_first():
             if world.is_main:
                 with self._lock:
