@@ -159,6 +159,7 @@ ADDED = {
     "async-checkpoints": r"BackgroundWriter|while training goes on",
     "activation-checkpointing": r"checkpoint_activations",
     "profiler": r"(?i)profiler",
+    "remote-checkpoints": r"RemoteCopies|config\.remote|--remote",
     "time-limit": r"max_minutes|[tT]ime_?[lL]imit",
     "schedule": r"wsd|schedule\(|config\.schedule|the schedule",
     "compile": r"(?i)compile",

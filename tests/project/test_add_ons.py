@@ -121,6 +121,28 @@ def test_a_signal_waits_for_the_checkpoint_that_is_written_in_the_background(
     assert saved[-1] == f"step-{metrics(project, 'run')[-1]['step']:08d}"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_signal_waits_until_the_last_checkpoint_is_in_the_other_place(
+    tmp_path: Path, processes: int
+) -> None:
+    features = ("async-checkpoints", "remote-checkpoints")
+    project = generate(tmp_path / "p", strategy="ddp", feature=features)
+    endless = {"steps": 10**5, "save_every": 1, "eval_every": 10**5, "workers": 0}
+    run = start(project, "run", processes, remote=tmp_path / "there", **endless)
+    while not list((tmp_path / "there/run").glob("step-*/run.json")):
+        assert run.poll() is None
+        time.sleep(0.01)
+    run.terminate()
+    assert run.wait(100) != 0
+    last = metrics(project, "run")[-1]["step"]
+    assert (tmp_path / f"there/run/step-{last:08d}/run.json").exists()
+    # Another machine goes on from there.
+    (project / "runs").rename(project / "gone")
+    train(project, "run", processes, remote=tmp_path / "there", **endless | {"steps": last + 2})
+    assert [line["step"] for line in metrics(project, "run")] == [last + 1, last + 2]
+
+
 def events(folder: Path) -> dict[str, dict[int, float]]:
     """What TensorBoard shows: names, steps and values."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

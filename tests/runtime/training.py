@@ -10,6 +10,7 @@ from runtime.async_checkpoints import BackgroundWriter
 from runtime.checkpoint import Checkpoints
 from runtime.ema import EMA
 from runtime.optim import clip_and_step, decay_groups, set_lr
+from runtime.remote_checkpoints import RemoteCopies
 from runtime.schedule import cosine
 from runtime.world import World
 
@@ -55,6 +56,7 @@ def train(
     width=8,
     decay=None,
     in_background=False,
+    remote="",
     **checkpoints,
 ):
     """Go on from the newest checkpoint in `folder` up to step `until`; `scores` are by step.
@@ -72,6 +74,8 @@ def train(
     saved = Checkpoints(folder, **{"keep": 2, **checkpoints}, world=world, also=also)
     saved.best = best
     writer = saved.writer = BackgroundWriter(world) if in_background else None
+    copies = RemoteCopies(remote, "run", saved)
+    copies.fetch()
     step, losses = 0, {}
     if newest := saved.latest():
         step = saved.load(newest, model, optimizer)["step"]
@@ -93,6 +97,7 @@ def train(
             saved.save(step, model, optimizer, note="kept")
     if writer:
         writer.finish()
+    copies.finish()
     weights = {}
     averages = {f"ema.{name}": tensor for name, tensor in ema.tensors.items()} if ema else {}
     for name, tensor in (model.state_dict() | averages).items():
