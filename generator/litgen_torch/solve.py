@@ -37,32 +37,52 @@ def possible(questions: Sequence[Question], given: Given) -> bool:
     return next(solutions(questions, given), None) is not None
 
 
-def needed(questions: Sequence[Question], name: str, value: str) -> list[str]:
-    """What a choice needs: the earliest question whose answer it narrows, with what is left."""
+def needed(
+    questions: Sequence[Question], name: str, value: str, beside: Sequence[Pair] = ()
+) -> list[str]:
+    """What a choice needs: the earliest question whose answer it narrows, with what is left.
+
+    Members of sets that it may need are told, unless they are `beside` it.
+    """
+    base = [(name, value), *beside]
+    in_a_set = not possible(questions, gathered(questions, base))
     for earlier in itertools.takewhile(lambda question: question.name != name, questions):
-        values = [] if earlier.many else [choice.value for choice in earlier.choices]
-        pairs_with = [(v, gathered(questions, [(name, value), (earlier.name, v)])) for v in values]
+        values = [choice.value for choice in earlier.choices if earlier.many is in_a_set]
+        pairs_with = [(v, gathered(questions, [*base, (earlier.name, v)])) for v in values]
         fitting = [v for v, given in pairs_with if possible(questions, given)]
-        if len(fitting) < len(values):
+        if fitting if in_a_set else len(fitting) < len(values):
             return [f"{earlier.name} {' or '.join(fitting)}"]
     return []
 
 
 def obstacle(questions: Sequence[Question], given: Given) -> str:
     """Why the given answers do not go together: the fewest that exclude each other."""
+    beside = {pair: _beside(questions, given, pair) for pair in pairs(given)}
     culprits = next(
         some
         for size in range(1, len(pairs(given)) + 1)
         for some in itertools.combinations(pairs(given), size)
-        if not possible(questions, gathered(questions, some))
+        if not possible(
+            questions, gathered(questions, {*some, *(p for one in some for p in beside[one])})
+        )
     )
     found = [f"{name} {value}" for name, value in culprits]
     reasons = [
         f"{value} needs {' and '.join(needs)}"
         for name, value in culprits
-        if (needs := needed(questions, name, value))
+        if (needs := needed(questions, name, value, beside[name, value]))
     ]
+    if len(culprits) == 1:
+        return f"{culprits[0][0]} {reasons[0]}" if reasons else f"{found[0]} is not possible"
     return f"{' and '.join(found)} do not go together" + ": " * bool(reasons) + ", ".join(reasons)
+
+
+def _beside(questions: Sequence[Question], given: Given, pair: Pair) -> list[Pair]:
+    """The given members of sets, where without any there is no such choice."""
+    if possible(questions, gathered(questions, [pair])):
+        return []
+    sets = {question.name for question in questions if question.many}
+    return [other for other in pairs(given) if other[0] in sets]
 
 
 def nearest(
