@@ -4,7 +4,7 @@ STEPS ?=
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test lint matrix slurm storm benchmark square examples clean
+.PHONY: demo test lint matrix slurm storm benchmark peers square examples clean
 
 # torch comes first and pinned: what is installed after it then takes it as it is.
 .venv/.ready: pyproject.toml constraints.txt
@@ -48,6 +48,17 @@ benchmark: .venv/.ready
 	$(BIN)/python tests/benchmarks/codemods.py
 	$(BIN)/python tests/benchmarks/edit.py
 
+# The libraries that do for training what litgen's projects do, in an environment of their own.
+.venv-peers/.ready: pyproject.toml constraints.txt tests/benchmarks/peers.txt
+	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install -q -c constraints.txt torch
+	.venv-peers/bin/python -m pip install -q -c constraints.txt -e . -r tests/benchmarks/peers.txt
+	touch $@
+
+peers: .venv-peers/.ready
+	.venv-peers/bin/python tests/benchmarks/right.py
+	.venv-peers/bin/python tests/benchmarks/peers.py
+
 # Edits of owners times changes of projects, merged by litgen, git and copier: an hour.
 square: .venv/.ready
 	$(BIN)/python tests/benchmarks/merge.py --cases 3000 --copier 60 --kinds
@@ -56,4 +67,4 @@ examples: .venv/.ready
 	OMP_NUM_THREADS=$$(nproc) $(BIN)/python examples/generate.py --train
 
 clean:
-	rm -rf .venv demo dist
+	rm -rf .venv .venv-peers demo dist

@@ -46,8 +46,9 @@ def test_arrow_keys_answer(tmp_path: Path) -> None:
 
 
 def test_what_is_settled_is_not_asked(tmp_path: Path) -> None:
-    keys = [("learn?", DOWN + ENTER), ("tokens?", DOWN + ENTER), ("precision?", ENTER)]
-    keys += [("shown?", ENTER), ("else?", ENTER), ("machines?", ENTER), ("Write it?", b"y\r")]
+    keys = [("learn?", DOWN + ENTER), ("data?", ENTER), ("tokens?", DOWN + ENTER)]
+    keys += [("precision?", ENTER), ("shown?", ENTER), ("else?", ENTER), ("machines?", ENTER)]
+    keys += [("Write it?", b"y\r")]
     code, terminal = drive(tmp_path, ["new", "proj", "--strategy", "ddp"], keys)
     assert code == 0
     assert "Which model?" not in terminal.screen, "there is only one for text"

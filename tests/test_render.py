@@ -162,6 +162,7 @@ ADDED = {
     "time-limit": r"max_minutes|[tT]ime_?[lL]imit",
     "schedule": r"wsd|schedule\(|config\.schedule|the schedule",
     "compile": r"(?i)compile",
+    "meta-init": r"weights_later|make_weights|holds the whole model",
     "torchrun": r"launch/torchrun\.sh",
     "slurm": r"(?i)slurm|sbatch",
 }
@@ -195,8 +196,9 @@ def test_nothing_of_a_choice_that_was_not_made_is_there(answers: Answers) -> Non
         assert (path in tree) == (value in answers["launcher"])
     several = answers["strategy"] != "single" and answers["launcher"] != ()
     assert ("runtime/machines.py" in tree) == several
+    modules = {"tensorboard": "log_tensorboard", "wandb": "log_wandb", "meta-init": "meta"}
     for value in ADDED.keys() - {"metrics", "schedule", *LAUNCHERS}:
-        module = {"tensorboard": "log_tensorboard", "wandb": "log_wandb"}.get(value, value)
+        module = modules.get(value, value)
         path = f"runtime/{module.replace('-', '_')}.py"
         assert (path in tree) is (value in added)
     assert ("sample.py" in tree) == (answers["task"] == "language-model")
@@ -231,8 +233,9 @@ def test_the_order_in_which_add_ons_are_chosen_does_not_matter() -> None:
 @pytest.mark.parametrize("added", [name for name in ADDED if name not in LAUNCHERS])
 def test_an_add_on_is_a_few_lines_of_train_py(added: str) -> None:
     kind = next(q.name for q in questions() for c in q.choices if c.value == added)
-    for strategy in ("single", "fsdp"):
-        plain = complete(questions(), {"strategy": strategy})
+    for strategy in ("single", "fsdp") if added != "meta-init" else ("fsdp", "tp"):
+        model = {"model": "vit"} if strategy == "tp" else {}
+        plain = complete(questions(), {"strategy": strategy, **model})
         before, after = (
             rendered(answers)["train.py"].splitlines()
             for answers in (plain, with_choice(questions(), plain, kind, added))

@@ -123,6 +123,8 @@ def test_only_what_does_not_depend_on_each_other_may_change_places() -> None:
         ("return", "ema.update()", "wrong"),
         ("if a: raise b", "c = d", "order"),
         ("if a: raise b", "ema.update()", "wrong"),
+        ("log.say('best')", "log.steps = 1", "order"),
+        ("print(log.steps)", "log.steps = 1", "wrong"),
     ]:
         shaped = replace(
             some,

@@ -149,6 +149,50 @@ def run(folder: Path, *words: str) -> str:
     return done.stdout
 
 
+HEADS = "        q = self.query(x).view(batch, time, self.heads, self.size).transpose(1, 2)\n"
+MINE = "        q = self.query(x).view(batch, -1, self.heads, self.size).transpose(1, 2)\n"
+
+
+@pytest.fixture
+def upgraded(litgen: Run, tmp_path: Path) -> Path:
+    """A language model of 0.1.0 whose owner edited model.py, upgraded."""
+    folder = old(tmp_path, "0.1.0", "gpt")
+    edit(folder / "model.py", HEADS, f"{HEADS}        assert q.isfinite().all()  # mine\n")
+    assert litgen("upgrade", cwd=folder).returncode == 0
+    return folder
+
+
+def test_a_model_that_you_edited_can_be_split_over_processes(litgen: Run, upgraded: Path) -> None:
+    text = (upgraded / "model.py").read_text()
+    assert "        q = split_heads(self.query(x), self.size)\n        assert q.isfinite()" in text
+    done = litgen("add", "tp", cwd=upgraded)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (upgraded / "model.py").read_text() == text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["tp", "fsdp-tp", "cp"])
+def test_a_model_that_you_edited_trains_split_over_processes(
+    litgen: Run, upgraded: Path, strategy: str
+) -> None:
+    assert litgen("add", strategy, cwd=upgraded).returncode == 0
+    run(upgraded, "-m", "pytest", "-q", "-k", "two_processes", "tests")
+
+
+def test_attention_of_your_own_that_counts_all_heads_cannot(litgen: Run, tmp_path: Path) -> None:
+    folder = old(tmp_path, "0.1.0", "gpt")
+    edit(folder / "model.py", HEADS, MINE)
+    assert litgen("upgrade", cwd=folder).returncode == 0
+    before = state(folder)
+    done = litgen("add", "cp", cwd=folder)
+    assert done.returncode == 3 and state(folder) == before
+    assert "model.py:75 in forward(): this counts all heads, and a process would" in done.stderr
+    assert "by hand: take their number from the tensor: x.unflatten" in done.stderr
+    edit(folder / "model.py", MINE, MINE.replace("view(batch, -1, self.heads", "own(self.size"))
+    places = [f"--accept=model.py:{line}" for line in (76, 77)]
+    assert litgen("add", "cp", *places, cwd=folder).returncode == 0
+
+
 def test_undo_brings_all_of_it_back(litgen: Run, edited: Path) -> None:
     before = files(edited)
     assert litgen("upgrade", cwd=edited).returncode == 0

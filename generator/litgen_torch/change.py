@@ -10,6 +10,7 @@ from functools import cached_property
 
 from litgen_torch.answers import Answers
 from litgen_torch.codemods.follow import Taken, take
+from litgen_torch.codemods.heads import unfit_for
 from litgen_torch.codemods.run import due
 from litgen_torch.compare import Edits, FileChange, changed, edits, file_change, hunks, unified
 from litgen_torch.merge.outcome import Merge, Refusal
@@ -170,8 +171,11 @@ def plan_change(project: Project, mine: Tree, wanted: Wanted, *, rules: Rules = 
 
     found = merged(rules.markers)
     attempt = merged(markers=True) if found.refusals and not rules.markers else found
-    refusals = tuple(taken.as_it_was(refusal, mine) for refusal in found.refusals)
-    found = replace(found, refusals=refusals)
+    refusals = [taken.as_it_was(refusal, mine) for refusal in found.refusals]
+    if not wanted.template:
+        unfit = unfit_for(wanted.files, project.base, mine)
+        refusals += [r for r in unfit if (r.path, r.line) not in rules.accept]
+    found = replace(found, refusals=tuple(refusals))
     return Change(project, wanted, mine, found, rules, attempt.tree, taken)
 
 

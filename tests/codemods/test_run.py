@@ -8,7 +8,7 @@ import pytest
 from codemods.tables import taken
 from snapshot import read_snapshot
 
-from litgen_torch.codemods import lg001_cosine, lg002_strict, lg003_first_process
+from litgen_torch.codemods import lg001_cosine, lg002_strict, lg003_first_process, lg004_heads
 from litgen_torch.codemods.keyword import AddKeyword
 from litgen_torch.codemods.rename import Rename
 from litgen_torch.codemods.run import STEPS, due, rewrite
@@ -33,7 +33,7 @@ def test_steps_have_their_order_and_names() -> None:
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.id)
 def test_a_step_shows_its_diff(step: Step) -> None:
-    modules = (lg001_cosine, lg002_strict, lg003_first_process)
+    modules = (lg001_cosine, lg002_strict, lg003_first_process, lg004_heads)
     module = next(module for module in modules if step is module.STEP)
     lines = (module.__doc__ or "").splitlines()
     assert lines[0].startswith(step.id)
@@ -41,11 +41,11 @@ def test_a_step_shows_its_diff(step: Step) -> None:
 
 
 DUE = {
-    ("0.1.0", "0.2.0"): ["LG001", "LG002", "LG003"],
+    ("0.1.0", "0.2.0"): ["LG001", "LG002", "LG003", "LG004"],
     ("0.1.0", "0.1.0"): [],
     ("0.2.0", "0.2.0"): [],
     ("0.1.0", "0.1.9"): [],
-    ("0.1.5", "1.0.0"): ["LG001", "LG002", "LG003"],
+    ("0.1.5", "1.0.0"): ["LG001", "LG002", "LG003", "LG004"],
     ("0.10.0", "0.11.0"): [],
 }
 
@@ -98,7 +98,8 @@ def test_what_litgen_wrote_itself_is_never_refused(name: str) -> None:
     files = {p: t for p, t in read_snapshot("0.1.0")[name].items() if not p.startswith(".litgen")}
     done = rewrite(STEPS, files)
     assert not done.refusals
-    assert {*done.files} == {"train.py"} | ({"sample.py"} & {*files})
+    attention = {"model.py"} if "class Attention" in files["model.py"] else set()
+    assert {*done.files} == {"train.py"} | ({"sample.py"} & {*files}) | attention
     again = rewrite(STEPS, files | done.files)
     assert not again.files and not again.refusals
 

@@ -37,7 +37,7 @@ from litgen_torch.merge.meaning import head_of, key_of, meaning
 
 CLASSES = ("right", "order", "said", "wrong")
 NAME = re.compile(r"^\w+(?=\.)")  # of what a method is called of
-LOOKS = {"get", "items", "keys", "values"}  # methods that change nothing
+LOOKS = {"get", "items", "keys", "values", "say"}  # methods that change nothing
 LEAVING = (ast.Return, ast.Break, ast.Continue, ast.Raise)
 
 
@@ -266,9 +266,12 @@ def _touched_and_used(node: ast.stmt) -> tuple[set[str], set[str]]:
         return {node.name}, names_in(inner)[1]
     bound, read = names_in(node)
     calls = [n.func for n in ast.walk(node) if isinstance(n, ast.Call)]
-    methods = [f for f in calls if isinstance(f, ast.Attribute) and f.attr not in LOOKS]
-    roots = {_root(f.value) for f in methods}
+    methods = [f for f in calls if isinstance(f, ast.Attribute)]
+    roots = {_root(f.value) for f in methods if f.attr not in LOOKS}
     roots |= {_root(n) for n in ast.walk(node) if _is_set(n)}
+    names = Counter(n.id for n in ast.walk(node) if isinstance(n, ast.Name))
+    said = Counter(_root(f.value) for f in methods if f.attr == "say")
+    read = {name for name in read if names[name] > said[name]}  # not what only prints
     return bound | roots - {"", "torch", "time", "F", "logging", "contextlib"}, read
 
 

@@ -178,7 +178,7 @@ def matmul(tree: Tree, pick: Pick) -> Tree:
     code = Code(tree["train.py"])
     first = functions(code)["main"].body[0]
     return tree | {
-        "train.py": code.changed(code.before(first, 'torch.set_float32_matmul_precision("high")'))
+        "train.py": code.changed(code.before(first, 'torch.set_float32_matmul_precision("medium")'))
     }
 
 

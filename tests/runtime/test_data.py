@@ -4,6 +4,7 @@ import random
 import signal
 import subprocess
 import sys
+from collections import namedtuple
 from itertools import islice
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import Dataset
 
-from runtime.data import TrainSampler, eval_batches, to_device, train_batches
+from runtime.data import TrainSampler, eval_batches, map_tensors, to_device, train_batches
 from runtime.errors import UserError
 from runtime.world import World
 
@@ -137,6 +138,14 @@ def test_evaluation_counts_every_sample_once_in_equally_many_batches(size, batch
         rows = [row for batches in ranks for batch in batches for row in batch]
         assert sorted(rows) == list(range(samples))
         assert all(len(batch) <= batch_size for batches in ranks for batch in batches)
+
+
+def test_tensors_are_changed_wherever_they_are_in_a_batch():
+    pair = namedtuple("Pair", "x y")
+    batch = {"a": [torch.ones(2), "name"], "b": pair(torch.ones(1), (torch.ones(3), 4))}
+    found = map_tensors(batch, len)
+    assert found == {"a": [2, "name"], "b": pair(1, (3, 4))}
+    assert isinstance(found["b"], pair)
 
 
 class SignalsOfAWorker(Dataset):

@@ -52,6 +52,22 @@ def test_one_process_is_a_world_of_its_own():
         world.barrier()
 
 
+def prepare(failing: int):
+    world = dist.init(timeout_s=20)
+    try:
+        with world.main_first():
+            if world.rank == failing:
+                raise UserError("no folder", "give one")
+    except SystemExit as left:
+        return left.code
+    return "done"
+
+
+def test_where_the_first_cannot_prepare_the_data_the_others_leave_without_a_word():
+    assert forked(2, prepare, 0) == ["no folder\n  fix: give one", 1]
+    assert forked(2, prepare, 2) == ["done", "done"]
+
+
 def flags():
     world = dist.init(timeout_s=20)
     seen = [world.highest_soon(15 if world.rank == 1 and step >= 2 else 0) for step in range(6)]

@@ -33,6 +33,14 @@ def test_products_are_those_of_8_bits_forward_and_backward_and_names_stay():
         assert 0.005 < error < 0.15  # 3 bits behind the point, and 2 of a gradient
 
 
+@torch.no_grad()
+def test_a_batch_may_have_no_rows():
+    model = blocks()
+    use_float8(model, CPU)
+    assert model[0](torch.empty(0, 32)).shape == (0, 64)
+    assert model[0](torch.empty(4, 0, 32)).shape == (4, 0, 64)
+
+
 def test_layers_whose_sides_are_no_multiples_of_16_are_left_out():
     model = blocks()
     use_float8(model, CPU)

@@ -44,7 +44,7 @@ LAYOUTS = [
 LARGEST = [layout for layout in LAYOUTS if layout.processes == 4 or layout.strategy == "single"]
 QUICK = [(Layout("fsdp-tp", 4, 2, (("tensor", 2),)), "fp32", 1)]
 QUICK += [(Layout("cp", 2, 1, (("context", 2),)), "fp32", 4)]
-QUICK += [(Layout("pp", 4, 2, (("stages", 2),)), "fp32", 4)]
+QUICK += [(Layout("pp", 2, 1, (("stages", 2),)), "fp32", 4)]
 PAIRS = [(saver, loader) for saver in LARGEST for loader in LARGEST]
 IMAGES = [layout for layout in LARGEST if layout.strategy not in ("single", "cp", "pp")]
 # DDP lays its buckets out anew after the first step of a start, and a ring of more than two
@@ -222,6 +222,7 @@ OFFERED = {
         "mesh=mesh)",  # memory is pinned only where there is a GPU
         "mesh=mesh, offload_policy=torch.distributed.fsdp.CPUOffloadPolicy(pin_memory=False))",
     ),
+    "all forward first": ("pp", "Schedule1F1B", "ScheduleGPipe"),
 }
 
 
@@ -234,12 +235,27 @@ def test_what_the_comments_of_a_strategy_offer_learns_the_same(
     text = (project / "train.py").read_text()
     assert found in text
     (project / "train.py").write_text(text.replace(found, put))
-    layout, accumulate = Layout(strategy, 2, 2), 1 if "static" in put else 4
+    layout = next(a for a in LAYOUTS if (a.strategy, a.processes) == (strategy, 2))
+    accumulate = 1 if "static" in put else 4
     other = train(project, layout, accumulate=accumulate, learning_rate=RATES["fp32"])
     exact = "fp16" not in put
     expected = learnt(layout, "fp32", accumulate)
     assert other.losses == pytest.approx(expected.losses, abs=1e-5 if exact else 1e-3)
     assert furthest(other.weights, expected.weights) < (WEIGHTS["fp32"] if exact else 2e-2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("microbatches", [0, 8])
+def test_stages_of_unequal_depth_learn_what_one_process_does(
+    tmp_path: Path, microbatches: int
+) -> None:
+    deep = {"depth": 5, "learning_rate": RATES["fp32"]}
+    alone = generate(tmp_path / "alone", model="gpt")
+    project = generate(tmp_path / "project", model="gpt", strategy="pp")
+    layout = Layout("pp", 4, 1, (("stages", 4), ("microbatches", microbatches)))
+    expected, found = train(alone, LAYOUTS[0], **deep), train(project, layout, **deep)
+    assert found.losses == pytest.approx(expected.losses, abs=LOSSES["fp32"])
+    assert furthest(found.weights, expected.weights) < WEIGHTS["fp32"]
 
 
 @pytest.mark.slow

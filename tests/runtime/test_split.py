@@ -138,14 +138,14 @@ def test_processes_that_share_a_layer_read_the_same_data_which_counts_once():
     assert forked(4, shared, 2) == [(group, 2, [2.0, 1.0]) for group in (0, 0, 1, 1)]
 
 
-def masks(folder, tensor, saves):
+def masks(folder, layout, saves):
     """Dropout of a run that goes on from a checkpoint, or makes one."""
     world = dist.init(timeout_s=20)
-    lay_out(world, tensor=tensor)
+    lay_out(world, **layout)
     model = nn.Linear(2, 2)
     optimizer = torch.optim.AdamW(model.parameters())
     checkpoints = Checkpoints(folder, world=world)
-    rng.seed_all(1, world.data_rank)
+    rng.seed_all(1, world.rng_rank)
     if saves:
         checkpoints.save(7, model, optimizer)
     else:
@@ -156,14 +156,22 @@ def masks(folder, tensor, saves):
 
 
 def test_masks_are_equal_within_a_group_and_differ_between_groups(tmp_path):
-    one, alike, other, alike_other = forked(4, masks, tmp_path, 2, True)
+    one, alike, other, alike_other = forked(4, masks, tmp_path, {"tensor": 2}, True)
     assert one == alike and other == alike_other and one != other
-    assert forked(4, masks, tmp_path, 2, False) == [one, alike, other, alike_other]
+    assert forked(4, masks, tmp_path, {"tensor": 2}, False) == [one, alike, other, alike_other]
 
 
-@pytest.mark.parametrize(("tensor", "different"), [(1, 4), (4, 1)])
-def test_random_states_of_other_groups_are_not_gone_on_with(tmp_path, tensor, different):
-    before = forked(4, masks, tmp_path, 2, True)
-    after = forked(4, masks, tmp_path, tensor, False)
+GROUPS = [
+    ({"tensor": 2}, {"tensor": 1}, 4),
+    ({"tensor": 2}, {"tensor": 4}, 1),
+    ({"stages": 2}, {"tensor": 2}, 2),
+    ({"tensor": 2}, {"stages": 2}, 4),
+]
+
+
+@pytest.mark.parametrize(("one", "other", "different"), GROUPS)
+def test_random_states_of_other_groups_are_not_gone_on_with(tmp_path, one, other, different):
+    before = forked(4, masks, tmp_path, one, True)
+    after = forked(4, masks, tmp_path, other, False)
     assert len({str(mask) for mask in after}) == different
     assert not any(mask in before for mask in after)

@@ -18,7 +18,7 @@ from litgen_torch.versions import installed
 
 __all__ = ["learnt"]  # the fixture: pytest finds it by its name
 
-# What changes no loss, one more at each pair; the last changes the layout of all that he has.
+# What changes no loss: another one at each pair, in another layout of all that he has.
 EDITS = [
     "print what was set",
     "a variable renamed",
@@ -26,7 +26,8 @@ EDITS = [
     "one more figure in the log",
     "a function of one's own, called in the loop",
     "five variables renamed",
-    "comments at many places",
+    "a banner above a function",
+    "the loss in a file of its own",
 ]
 STYLES = ["single quotes", "black at 88 columns", "tabs"]
 PAIRS = [(a, b) for a in LARGEST for b in LARGEST if a != b]

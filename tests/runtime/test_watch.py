@@ -1,5 +1,6 @@
 """A run that hangs is over within a set time, and each of its processes says where it stood."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -8,7 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
+from forked import forked
 
+from runtime import dist
 from runtime.watch import Watch
 
 HANGING = """
@@ -104,3 +107,32 @@ def validating(batches):
 
 def test_a_long_validation_moves_with_every_batch():
     assert code_of(in_a_child(validating, 5)) == 0
+
+
+def prepare_for_long(seconds: float) -> str:
+    dist.GRACE_S = 0
+    world = dist.init(timeout_s=1)
+    with world.main_first():
+        if world.is_main:
+            time.sleep(seconds)
+    world.barrier()
+    assert world.watch
+    world.watch.seconds = 60  # to leave may take long where much else runs
+    dist.close()
+    return "done"
+
+
+def test_preparing_data_is_no_standing_still_however_long_it_takes() -> None:
+    assert forked(2, prepare_for_long, 3) == ["done", "done"]
+
+
+def still_after_a_failure() -> None:
+    watch = Watch("it", 1)
+    with contextlib.suppress(OSError), watch.paused():
+        raise OSError
+    time.sleep(30)
+
+
+def test_after_a_failed_preparation_time_counts_again(capfd: pytest.CaptureFixture[str]) -> None:
+    assert code_of(in_a_child(still_after_a_failure)) == 1
+    assert "in still_after_a_failure" in capfd.readouterr().err

@@ -20,7 +20,8 @@ class World:
     local_rank = 0
     data_rank = 0  # which part of the data is its own, of as many as
     data_size = 1
-    stream = 0  # which random numbers are its own
+    rng_rank = 0  # which random numbers are its own, of as many
+    rng_size = 1
     group: Any = None  # torch's name for these processes; None: its default group
 
     def __init__(self, device: torch.device | str = "cpu") -> None:
@@ -59,7 +60,10 @@ class World:
 
     @contextlib.contextmanager
     def main_first(self) -> Iterator[None]:
-        """Run the block on the first process of each machine, then on the others. Collective."""
+        """Run the block on the first process of each machine, then on the others. Collective.
+
+        Where it fails on a first one, the others end with it, and say nothing.
+        """
         yield
 
     @contextlib.contextmanager

@@ -175,11 +175,12 @@ def to_device(batch: Any, device: torch.device) -> Any:
 
 
 def map_tensors(batch: Any, change: Any) -> Any:
-    """The same tuples, lists and dicts with every tensor changed."""
+    """The same tuples, named ones too, lists and dicts with every tensor changed."""
     if isinstance(batch, torch.Tensor):
         return change(batch)
     if isinstance(batch, (tuple, list)):
-        return type(batch)([map_tensors(item, change) for item in batch])
+        items = [map_tensors(item, change) for item in batch]
+        return type(batch)(*items) if hasattr(batch, "_fields") else type(batch)(items)
     if isinstance(batch, dict):
         return {key: map_tensors(item, change) for key, item in batch.items()}
     return batch

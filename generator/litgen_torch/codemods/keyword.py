@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -21,6 +22,9 @@ class AddKeyword:
     keyword: str
     value: str
     kind: ClassVar[str] = "argument"
+
+    def is_due(self, base: Mapping[str, str]) -> bool:
+        return True  # its owner may call it
 
     def concerns(self, text: str) -> bool:
         return may_concern(self.target, text)

@@ -1,6 +1,7 @@
 """The codemod for a function that has another name, or another module, by now."""
 
 import ast
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -19,6 +20,9 @@ class Rename:
     target: str
     new: str
     kind: ClassVar[str] = "rename"
+
+    def is_due(self, base: Mapping[str, str]) -> bool:
+        return True  # its owner may call it
 
     def concerns(self, text: str) -> bool:
         return may_concern(self.target, text)

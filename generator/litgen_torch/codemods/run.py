@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from litgen_torch.codemods import lg001_cosine, lg002_strict, lg003_first_process
+from litgen_torch.codemods import lg001_cosine, lg002_strict, lg003_first_process, lg004_heads
 from litgen_torch.codemods.others import Others
 from litgen_torch.codemods.source import Source, applied
 from litgen_torch.codemods.step import Doubt, Step
@@ -13,7 +13,7 @@ from litgen_torch.merge.outcome import Refusal
 from litgen_torch.versions import is_newer
 
 # In the order in which they are taken.
-STEPS = (lg001_cosine.STEP, lg002_strict.STEP, lg003_first_process.STEP)
+STEPS = (lg001_cosine.STEP, lg002_strict.STEP, lg003_first_process.STEP, lg004_heads.STEP)
 
 Places = Collection[tuple[str, int]]
 

@@ -1,6 +1,7 @@
 """What a codemod is, and what it comes to in one file."""
 
 import ast
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -36,6 +37,9 @@ class Codemod(Protocol):
     @property
     def kind(self) -> str:
         """What it does, in a word."""
+
+    def is_due(self, base: Mapping[str, str]) -> bool:
+        """Whether a project that litgen wrote like this may need it."""
 
     def concerns(self, text: str) -> bool:
         """Whether a file with this text may need it. Quick: it is asked of every file."""

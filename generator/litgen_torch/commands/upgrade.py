@@ -7,7 +7,6 @@ from dataclasses import asdict
 import click
 
 from litgen_torch.change import Rules, wanted
-from litgen_torch.codemods.fix import Fix
 from litgen_torch.codemods.run import due
 from litgen_torch.codemods.step import Followed, Step
 from litgen_torch.commands import show
@@ -119,7 +118,7 @@ def _list(project: Project, options: Options) -> None:
     steps = [
         Followed(s.id, s.codemod.kind, s.title, s.old, s.new, s.changes_results)
         for s in due(project.version, installed())
-        if not isinstance(s.codemod, Fix) or s.codemod.is_due(project.base)
+        if s.codemod.is_due(project.base)
     ]
     record = unsettled(project) if project.version == installed() else []
     files = changed(project.base, from_templates(project.name, project.answers))

@@ -49,19 +49,41 @@ def keep_comments(gone: Statement, put: Statement, base: Statement) -> None:
 
 def keep_comments_at_end(gone: Statement, base: Statement) -> None:
     """Leave the owner's comments at the end of the block whose last statement goes away."""
-    own = [_line(text) for text in own_comments(gone, base)]
-    block = gone.block
-    if own and block.owner is None:
-        block.node = block.node.with_changes(footer=[*own, *block.node.footer])
-    elif own and isinstance(block.node.body, cst.IndentedBlock):
+    _put_at_end(gone.block, [_line(text) for text in own_comments(gone, base)])
+
+
+def keep_comments_below(gone: Block, base: Block, last: Statement) -> None:
+    """Put the owner's comments at the end of a block that goes away below its last statement."""
+    known = Counter(_words(_below_all(base)))
+    own = [x for x in _below_all(gone) if x.comment and not _take(known, x.comment.value)]
+    statements = last.block.statements
+    follower = next(iter(statements[statements.index(last) + 1 :]), None)
+    if own and follower:
+        set_above(follower, [*own, *above(follower)])
+    else:
+        _put_at_end(last.block, own)
+
+
+def _below_all(block: Block) -> list[Any]:
+    """The lines in a block behind its last statement."""
+    body = block.node if block.owner is None else block.node.body
+    return list(getattr(body, "footer", ()))
+
+
+def _put_at_end(block: Block, lines: list[Any]) -> None:
+    if lines and block.owner is None:
+        block.node = block.node.with_changes(footer=[*lines, *block.node.footer])
+    elif lines and isinstance(block.node.body, cst.IndentedBlock):
         body = block.node.body
-        block.node = block.node.with_changes(body=body.with_changes(footer=[*own, *body.footer]))
+        block.node = block.node.with_changes(body=body.with_changes(footer=[*lines, *body.footer]))
 
 
 def own_comments(mine: Statement, base: Statement) -> list[str]:
     """Comments above, in and behind a statement that the template did not write."""
-    known = Counter(comments(base.text))
-    return [text for text in comments(mine.text) if not _take(known, text)]
+    known, written = Counter(comments(base.text)), comments(mine.text)
+    # Above it may be what stood at one that went before it.
+    taken_over = [text for text in _words(above(mine)) if text and text not in written]
+    return [text for text in taken_over + written if not _take(known, text)]
 
 
 def inner_comments(mine: Statement, base: Statement) -> list[str]:
@@ -71,8 +93,10 @@ def inner_comments(mine: Statement, base: Statement) -> list[str]:
 
 
 def keep_end(mine: Statement, put: Statement, base: Statement, new: Statement) -> None:
-    """Keep the owner's comment behind a statement behind the one that takes its place."""
-    if not mine.blocks and _behind(mine) not in ("", _behind(base), _behind(new)):
+    """Keep the owner's comment behind a statement behind the one that takes its place, or none."""
+    is_gone = not _behind(mine) and _behind(base) not in ("", *comments(mine.text))
+    is_his = _behind(mine) not in ("", _behind(base), _behind(new))
+    if not mine.blocks and (is_his or is_gone):
         put.node = put.node.with_changes(trailing_whitespace=_end(mine))
         put.text += _behind(mine)  # known from here on
 

@@ -1,5 +1,6 @@
 """The single edits of which a merge consists, done to the owner's statements in place."""
 
+import ast
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ GONE = "the place where this edit must insert is gone"
 TAKEN = "you have one of this name"
 TWICE = "you put this into a block of your own, and this edit must put it into another"
 APART = "you parted the statements that this edit must put into one block"
+
+LEAVES = (ast.Break, ast.Continue, ast.Return, ast.Raise)
 
 
 @dataclass
@@ -223,7 +226,9 @@ class Edits:
 
     def goes_along(self, mine: Statement) -> bool:
         """Whether a statement is the owner's alone, and belongs to the one above it."""
-        return not above(mine) and all(s not in self.to_mine.back for s in mine.walk())
+        leaves = any(isinstance(node, LEAVES) for node in ast.walk(mine.tree))
+        is_own = all(s not in self.to_mine.back for s in mine.walk())
+        return is_own and not leaves and not above(mine)
 
     def refuse(
         self, reason: str, mine: Statement | None, block: Block, new: list[Statement]

@@ -6,6 +6,7 @@ whether the template's `scaler.scale(loss)` and the owner's `loss * 2` are meant
 
 import ast
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Any
 
 import libcst as cst
@@ -213,9 +214,12 @@ def _merge_lists(
 def _insert(merged: dict[Any, Any], key: Any, there: dict[Any, Any]) -> dict[Any, Any]:
     """The items with that of `key`, behind the one that it follows in the template."""
     order = list(there)
-    before = [other for other in order[: order.index(key)] if other in merged]
+    i = order.index(key)
+    before = [other for other in order[:i] if other in merged]
     items = list(merged.items())
     place = list(merged).index(before[-1]) + 1 if before else 0
+    if i and order[i - 1] not in merged:  # he may have another in its place
+        place += sum(1 for _ in takewhile(lambda item: item[0] not in there, items[place:]))
     if isinstance(key, int) and place < len(items) and not isinstance(items[place][0], int):
         place = max((i + 1 for i, (k, _) in enumerate(items) if isinstance(k, int)), default=0)
     items.insert(place, (key, there[key]))
@@ -267,5 +271,13 @@ def _with_commas(items: list[Any], mine: Sequence[Any]) -> list[Any]:
     fixed = []
     for item in items[:-1]:
         kept = item.comma if any(item.comma is comma for comma in known) else usual
-        fixed.append(item.with_changes(comma=kept))
-    return [*fixed, items[-1].with_changes(comma=last)]
+        fixed.append(_ending(item.with_changes(comma=kept), ""))
+    ending = getattr(mine[-1], "whitespace_after_arg", "") if mine else ""
+    return [*fixed, _ending(items[-1].with_changes(comma=last), ending)]
+
+
+def _ending(item: Any, space: Any) -> Any:
+    """An argument with other white space before what follows it; other items have none."""
+    if not isinstance(item, cst.Arg):
+        return item
+    return item.with_changes(whitespace_after_arg=space or cst.SimpleWhitespace(""))

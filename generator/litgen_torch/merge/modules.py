@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator, Set
+from collections.abc import Collection, Iterator, Set
 from functools import lru_cache
 from pathlib import PurePosixPath
 
@@ -13,16 +13,17 @@ Broken = tuple[str, str, str]  # a file, its import or use, and what that would 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
-def newly_broken(before: Tree, after: Tree) -> dict[Broken, int]:
+def newly_broken(before: Tree, after: Tree, written: Collection[str]) -> dict[Broken, int]:
     """Imports that would find nothing, and did before; and their lines.
 
-    Looked at is only what changed itself, or may import something of a file that did.
+    Looked at is only what changed itself, or may import something of a file that did. Modules of
+    the project are also those that litgen has ever `written`.
     """
     changed = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
     stems = "|".join(sorted({re.escape(PurePosixPath(path).stem) for path in changed}))
     words = re.compile(rf"\b({stems})\b")
     paths = {path for path, text in after.items() if path in changed or words.search(text)}
-    known = _files(before).keys() | _files(after).keys()
+    known = _files([*before, *after, *written]).keys()
     there = _broken(before, paths, known)
     return {key: line for key, line in _broken(after, paths, known).items() if key not in there}
 
@@ -65,7 +66,7 @@ def _missing(text: str, called: str, has: frozenset[str]) -> Iterator[tuple[str,
                 yield f"{of}.{name}", name, line
 
 
-def _files(tree: Tree) -> dict[str, str]:
+def _files(tree: Collection[str]) -> dict[str, str]:
     """The modules of a project, and their files."""
     return {path[:-3].replace("/", "."): path for path in tree if path.endswith(".py")}
 

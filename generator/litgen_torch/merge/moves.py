@@ -1,11 +1,16 @@
 """Definitions, and whole files, that the owner moved to other files of the project."""
 
 import ast
+import contextlib
+import re
 from collections import Counter
+from collections.abc import Mapping
+
+import libcst as cst
 
 from litgen_torch.merge.comments import begin_file
 from litgen_torch.merge.imports import imports_of, remove_import
-from litgen_torch.merge.modules import Definition, tree_of
+from litgen_torch.merge.modules import Definition, module_of, tree_of
 from litgen_torch.merge.source import Source, Statement, parse
 from litgen_torch.merge.written import code_of
 from litgen_torch.render import Tree
@@ -33,6 +38,50 @@ def moved_file(path: str, base: Tree, mine: Tree) -> str | None:
     shared = Counter({p: len(names & defined_in(mine[p])) for p in others})
     best = [p for p, count in shared.items() if 2 * count > len(names)]
     return best[0] if len(best) == 1 else None
+
+
+def importing_from(files: Mapping[str, str], tree: Tree) -> Tree:
+    """The tree, importing from where the owner has these files now, instead of where they were."""
+    modules = {module_of(path): module_of(place) for path, place in files.items()}
+    words = re.compile(rf"\b({'|'.join(map(re.escape, modules))})\b") if modules else None
+    found = dict(tree)
+    for path, text in tree.items():
+        if words and path.endswith(".py") and words.search(text):
+            with contextlib.suppress(cst.ParserSyntaxError):
+                found[path] = cst.parse_module(text).visit(_Homes(modules)).code
+    return found
+
+
+class _Homes(cst.CSTTransformer):
+    """Imports modules by other names."""
+
+    def __init__(self, modules: Mapping[str, str]) -> None:
+        super().__init__()
+        self.modules = modules
+
+    def leave_ImportFrom(
+        self, original_node: cst.ImportFrom, updated_node: cst.ImportFrom
+    ) -> cst.ImportFrom:
+        if updated_node.module is None or updated_node.relative:
+            return updated_node
+        place = self.modules.get(cst.Module([]).code_for_node(updated_node.module))
+        return updated_node.with_changes(module=_dotted(place)) if place else updated_node
+
+    def leave_Import(self, original_node: cst.Import, updated_node: cst.Import) -> cst.Import:
+        return updated_node.with_changes(names=[self._alias(each) for each in updated_node.names])
+
+    def _alias(self, alias: cst.ImportAlias) -> cst.ImportAlias:
+        name = alias.evaluated_name
+        if name not in self.modules or ("." in name and not alias.asname):
+            return alias
+        called = alias.asname or cst.AsName(cst.Name(name))
+        return alias.with_changes(name=_dotted(self.modules[name]), asname=called)
+
+
+def _dotted(module: str) -> cst.Attribute | cst.Name:
+    found = cst.parse_expression(module)
+    assert isinstance(found, cst.Attribute | cst.Name)
+    return found
 
 
 def without(text: str, names: list[str]) -> str:

@@ -44,7 +44,30 @@ def find_names(base: ast.Module, mine: ast.Module, new: ast.Module) -> Named:
                 problems.append(f"the template calls {old!r} {name!r} now, a name of yours")
         if own:
             fresh[scope] = own
-    return Named(ours, fresh, tuple(problems))
+    return Named(joined(ours, _usual(base, mine, new, ours)), fresh, tuple(problems))
+
+
+def _usual(base: ast.Module, mine: ast.Module, new: ast.Module, ours: Renames) -> Renames:
+    """The owner's names where the template brings a name that he has renamed in all functions.
+
+    In at least two, and not where somebody calls a function with it as a keyword.
+    """
+    before, here, there = (
+        {scope: {*names_in(function)} for scope, function in _functions(tree).items()}
+        for tree in (base, mine, new)
+    )
+    keywords = {node.arg for node in ast.walk(new) if isinstance(node, ast.keyword)}
+    found: Renames = {}
+    for old in sorted({name for scope in before for name in ours.get(scope, {})} - keywords):
+        his = [ours.get(scope, {}).get(old) for scope, names in before.items() if old in names]
+        name = his[0]
+        if name is None or len(his) < 2 or {*his} != {name}:
+            continue
+        for scope, names in there.items():
+            taken = names | here.get(scope, set())
+            if old in names - before.get(scope, set()) and name not in taken:
+                found.setdefault(scope, {})[old] = name
+    return found
 
 
 def joined(one: Renames, other: Renames) -> Renames:

@@ -27,6 +27,8 @@ def place_of(gap: Gap, mates: Mates) -> Place | None:
     p, s = (mates.of.get(x) if x else None for x in (gap.before, gap.after))
     if target is None:
         return behind(p) if p else before(s) if s else None
+    if stayed := _stayed(gap, mates, target):
+        return behind(stayed)
     up, down = (_lift(x, target) if x else None for x in (p, s))
     if p and p is up:
         return behind(p)
@@ -41,6 +43,17 @@ def place_of(gap: Gap, mates: Mates) -> Place | None:
     return (target, 0) if gap.before is gap.after is None else None
 
 
+def _stayed(gap: Gap, mates: Mates, target: Block) -> Statement | None:
+    """In a class whose owner took what is around the gap out of it: what he left there above."""
+    around = [mates.of.get(x) for x in (gap.before, gap.after) if x]
+    is_class = target.owner is not None and isinstance(target.owner.node, cst.ClassDef)
+    if not is_class or not gap.before or any(x and x.block is target for x in around):
+        return None
+    siblings = gap.block.statements[: gap.block.statements.index(gap.before)]
+    found = [mate for x in siblings if (mate := mates.of.get(x)) and mate.block is target]
+    return found[-1] if found else None
+
+
 def behind(mine: Statement) -> Place:
     block = mine.block
     place = block.statements.index(mine) + 1
@@ -53,19 +66,22 @@ def _imports(statement: Statement) -> bool:
     return isinstance(statement.tree, (ast.Import, ast.ImportFrom))
 
 
-def past_looks(place: Place, mates: Mates, new: Sequence[Statement]) -> Place:
-    """The place behind calls of the owner's that hand on what is set above, such as a print.
+def past_own(place: Place, mates: Mates, new: Sequence[Statement]) -> Place:
+    """The place, or that behind the owner's own statements there which come before the new ones.
 
-    Where the new statements go on with the same thing, his call sees it as it did before them.
+    Calls that hand on what is set above, such as a print, where the new ones go on with the same
+    thing: so his sees it as it did. And his early return, before what they set up.
     """
     block, at = place
+    sets_up = all(isinstance(each.tree, ast.Assign) for each in new)
     if not at or block.statements[at - 1] not in mates.back:
         return place
     sets = _names(block.statements[at - 1].tree, ast.Store)
     shared = {name for each in new for name in sets & _names(each.tree, ast.Load)}
     while at < len(block.statements):
         follower = block.statements[at]
-        if follower in mates.back or not _looks_at(follower.tree, shared):
+        passes = _looks_at(follower.tree, shared) or sets_up and _returns(follower.tree)
+        if follower in mates.back or not passes:
             break
         at += 1
     return block, at
@@ -75,11 +91,16 @@ def _looks_at(tree: ast.AST, names: set[str]) -> bool:
     """Whether a statement is a call of something else with one of these names."""
     if not (isinstance(tree, ast.Expr) and isinstance(tree.value, ast.Call)):
         return False
-    called = tree.value.func
-    while isinstance(called, ast.Attribute):
-        called = called.value
+    called: ast.expr = tree.value
+    while isinstance(called, ast.Attribute | ast.Call):
+        called = called.value if isinstance(called, ast.Attribute) else called.func
     is_other = isinstance(called, ast.Name) and called.id not in names
     return is_other and bool(names & _names(tree, ast.Load))
+
+
+def _returns(tree: ast.AST) -> bool:
+    """Whether a statement is a condition on which a function ends."""
+    return isinstance(tree, ast.If) and isinstance(tree.body[-1], ast.Return) and not tree.orelse
 
 
 def _names(tree: ast.AST, context: type[ast.expr_context]) -> set[str]:

@@ -8,7 +8,12 @@ a statement that both changed is a conflict, always.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from litgen_torch.merge.comments import keep_comments_above, merge_inside, merge_layout
+from litgen_torch.merge.comments import (
+    keep_comments_above,
+    keep_comments_below,
+    merge_inside,
+    merge_layout,
+)
 from litgen_torch.merge.edits import (
     APART,
     CHANGED,
@@ -21,7 +26,7 @@ from litgen_torch.merge.edits import (
     Edits,
 )
 from litgen_torch.merge.likeness import defined
-from litgen_torch.merge.places import Gap, before, past_looks, place_of
+from litgen_torch.merge.places import Gap, before, past_own, place_of
 from litgen_torch.merge.source import Block, Statement
 
 
@@ -98,7 +103,7 @@ class Replay(Edits):
             if place is None:
                 self.refuse(GONE, None, gap.block, new)
                 return
-            self._insert(new, *(place if old else past_looks(place, self.to_mine, new)))
+            self._insert(new, *(place if old else past_own(place, self.to_mine, new)))
         for statement, mate in zip(old, mates, strict=True):
             if mate:
                 self.delete(statement, mate)
@@ -219,6 +224,8 @@ class Replay(Edits):
             keep_comments_above(mine, released[0], outer)
         block.statements[i : i + 1] = released
         block.adopt()
+        if released:
+            keep_comments_below(mine.blocks[0], outer.blocks[0], released[-1])
         self.to_mine.blocks[inside] = block
         self._block(inside, Block("", None, "", new))
 

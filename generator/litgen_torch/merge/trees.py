@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 
 from litgen_torch.content import is_binary
 from litgen_torch.merge.outcome import Merge, Merged, Refusal
@@ -32,11 +33,12 @@ def merge(
     from litgen_torch.merge.exports import follow_renames
 
     work = _Work(dict(mine), mine.get("pyproject.toml", ""), leave, accept, markers)
+    known = base.keys() | new.keys()
     base, new, work.renames = follow_renames(base, mine, new, leave)
     base, new = _follow_moves(base, mine, new, work)
     for path in sorted(base.keys() | new.keys()):
         work.carry(path, base.get(path), new.get(path))
-    work.check_imports(mine)
+    work.check_imports(mine, known)
     tree = dict(sorted(work.tree.items()))
     return Merge(tree, tuple(work.refusals), tuple(work.kept), work.renames)
 
@@ -55,7 +57,7 @@ class _Work:
     renames: dict[str, str] = field(default_factory=dict)
     gone: list[tuple[str, str, str]] = field(default_factory=list)  # moved by him, then deleted
 
-    def check_imports(self, mine: Tree) -> None:
+    def check_imports(self, mine: Tree, known: Collection[str]) -> None:
         """Drop imports of what is gone, and refuse where one would find nothing any more."""
         if self.refusals or self.tree == mine:
             return
@@ -65,7 +67,7 @@ class _Work:
 
         for path, place, name in self.gone:
             self.tree[path] = without_import(self.tree[path], place, [name])
-        for (path, words, what), at in sorted(newly_broken(mine, self.tree).items()):
+        for (path, words, what), at in sorted(newly_broken(mine, self.tree, known).items()):
             line = line_in(self.tree[path], mine.get(path, ""), at)
             how = "you import" if "import " in words else "is used"
             reason = f"{what}, which {how} here, would not be there any more"
@@ -124,16 +126,25 @@ class _Work:
 
 def _follow_moves(base: Tree, mine: Tree, new: Tree, work: _Work) -> tuple[Tree, Tree]:
     """Merge what the owner moved where he has it now; returns base and new without it."""
-    from litgen_torch.merge.moves import defined_in, moved_definitions, moved_file, only, without
+    from litgen_torch.merge.moves import (
+        defined_in,
+        importing_from,
+        moved_definitions,
+        moved_file,
+        only,
+        without,
+    )
 
-    base, new = dict(base), dict(new)
-    for path in [p for p in base if p not in mine and base[p] != new.get(p) and p.endswith(".py")]:
-        if place := moved_file(path, base, mine):
-            before, there = base.pop(path), new.pop(path, "")
-            if path in work.leave:
-                work.kept.append(f"{place}: {YOURS}")
-            else:
-                work.merge(place, before, there)
+    gone = [path for path in base if path.endswith(".py") and path not in mine]
+    files = {path: place for path in gone if (place := moved_file(path, base, mine))}
+    base, new = (importing_from(files, tree) for tree in (base, new))
+    work.renames |= {PurePosixPath(path).stem: PurePosixPath(files[path]).stem for path in files}
+    for path, place in files.items():
+        before, there = base.pop(path), new.pop(path, "")
+        if before != there and path in work.leave:
+            work.kept.append(f"{place}: {YOURS}")
+        elif before != there:
+            work.merge(place, before, there)
     changed = {path for path in base if base[path] != new.get(path)}
     for (path, place), names in moved_definitions(base, mine).items():
         if path in changed and path in new and path not in work.leave:
@@ -145,8 +156,8 @@ def _follow_moves(base: Tree, mine: Tree, new: Tree, work: _Work) -> tuple[Tree,
             base[path], new[path] = parts[0][1], parts[1][1]
             if not work.tree[place].strip():
                 del work.tree[place]  # all that was in it is not needed any more
-            gone = set(names) - defined_in(parts[1][0])
-            work.gone += [(path, place, name) for name in sorted(gone)]
+            dropped = set(names) - defined_in(parts[1][0])
+            work.gone += [(path, place, name) for name in sorted(dropped)]
     return base, new
 
 

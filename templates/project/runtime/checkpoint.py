@@ -79,7 +79,7 @@ class Checkpoints:
             "format": FORMAT,
             "step": step,
             "processes": self.world.size,
-            "data_processes": self.world.data_size,
+            "rng_processes": self.world.rng_size,
             "torch": torch.__version__,
             "optimizer": type(optimizer).__name__,
             "score": self.score if math.isfinite(self.score or 0) else None,
@@ -149,11 +149,11 @@ class Checkpoints:
             missing = tensors.read(path, model, optimizer, self.world, self.also)
         if missing and self.world.is_main:
             print(f"{path} has no {', '.join(missing)}, which begins anew")
-        saved_by = about["processes"], about.get("data_processes", about["processes"])
-        if saved_by == (self.world.size, self.world.data_size):
+        drew = about.get("rng_processes", about.get("data_processes", about["processes"]))
+        if (about["processes"], drew) == (self.world.size, self.world.rng_size):
             rng.set_state(read_rank(path, self.world.rank)["rng"])
         else:  # no process has a past of its own: new streams, the same at every such start
-            rng.seed_all(about["step"], 1 + self.world.stream)
+            rng.seed_all(about["step"], 1 + self.world.rng_rank)
         return {"step": about["step"], **about["extra"]}
 
     def _complete(self) -> list[Path]:

@@ -6,6 +6,7 @@ Small messages travel over gloo on the CPU, gradients over NCCL where there are 
 import contextlib
 import copy
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
@@ -41,7 +42,7 @@ class Processes(World):
     def __init__(self, device: torch.device, local_rank: int, timeout: timedelta) -> None:
         super().__init__(device)
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
-        self.data_rank, self.data_size, self.stream = self.rank, self.size, self.rank
+        self.data_rank, self.data_size = self.rng_rank, self.rng_size = self.rank, self.size
         self.local_rank, self.timeout = local_rank, timeout
         self._flag: tuple[Tensor, dist.Work] | None = None
         self.watch: Watch | None = None
@@ -50,11 +51,11 @@ class Processes(World):
         if self.watch:
             self.watch.moved()
 
-    def aside(self) -> "Processes":
+    def aside(self, timeout: timedelta | None = None) -> "Processes":
         # In one group, messages of two threads would meet in another order on another process.
         other = copy.copy(self)
-        other.group, other._flag = dist.new_group(backend="gloo", timeout=self.timeout), None
-        other.watch = None  # it watches the thread that trains
+        other.group = dist.new_group(backend="gloo", timeout=timeout or self.timeout)
+        other._flag = other.watch = None  # which watches the thread that trains
         _ASIDE.append(other.group)
         return other
 
@@ -101,17 +102,21 @@ class Processes(World):
 
     @contextlib.contextmanager
     def main_first(self) -> Iterator[None]:
-        if self.local_rank > 0:
-            self.barrier()
-        yield
-        if self.local_rank == 0:
-            self.barrier()
+        others = self.aside(timedelta(days=365))  # it may take long
+        is_first = failed = self.local_rank == 0
+        with self.watch.paused() if self.watch else nullcontext():
+            if not is_first and others.any(False):
+                sys.exit(1)  # where it failed says why
+            try:
+                yield
+                failed = False
+            finally:
+                failed_anywhere = is_first and others.any(failed)
+        if failed_anywhere:
+            sys.exit(1)
 
     def sum(self, *values: Tensor | float) -> list[Tensor]:
-        """Each value summed over the data, in one all-reduce. Collective.
-
-        Processes that read the same data have the same value, which counts once.
-        """
+        """Each value summed over the data, once for processes that read the same. Collective."""
         self.moved()
         total = torch.stack([torch.as_tensor(v, device=self.device).double() for v in values])
         dist.all_reduce(total, group=self.group)
@@ -128,9 +133,7 @@ def init(timeout_s: float = 600) -> Processes:
     One of several that stands still for `timeout_s` seconds ends, and says where; 0 is no limit.
     """
     variables = next((v for v in LAUNCHERS.values() if all(name in os.environ for name in v)), None)
-    rank, size, local_rank = (
-        (int(os.environ[name]) for name in variables) if variables else (0, 1, 0)
-    )
+    rank, size, local_rank = [int(os.environ[v]) for v in variables] if variables else [0, 1, 0]
     device = torch.device("cpu")
     if torch.cuda.is_available():
         if local_rank >= torch.cuda.device_count():

@@ -2,9 +2,11 @@
 
 import logging
 from collections.abc import Iterable
+from types import MethodType
 
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from runtime.errors import UserError
 from runtime.support import is_made_for
@@ -33,6 +35,17 @@ def use_float8(blocks: Iterable[nn.Module], device: torch.device) -> None:
     config = Float8LinearConfig(emulate=not is_made_for("float8", device), pad_inner_dim=True)
     for block in blocks:
         convert_to_float8_training(block, config=config, module_filter_fn=_fits)
+        for layer in block.modules():
+            if isinstance(layer, nn.Linear) and type(layer) is not nn.Linear:
+                layer.forward = MethodType(_forward, layer)  # type: ignore[method-assign]
+
+
+def _forward(layer: nn.Linear, x: Tensor) -> Tensor:
+    """As torchao has it; a batch without rows, as validation may have, has no largest value."""
+    if x.numel():
+        y: Tensor = type(layer).forward(layer, x)
+        return y
+    return F.linear(x, layer.weight, layer.bias)
 
 
 def _fits(module: nn.Module, name: str) -> bool:

@@ -30,8 +30,8 @@ def lay_out(
         if size is not None:
             _lay_out(world, "data", name, size)
             world.data_rank, world.data_size = world.mesh.get_local_rank("data"), world.mesh.size(0)
-    if stages is None:  # where layers are computed together, their chance is the same
-        world.stream = world.data_rank
+    if stages is None:  # those that compute a layer together draw the same random numbers
+        world.rng_rank, world.rng_size = world.data_rank, world.data_size
 
 
 def _lay_out(world: Processes, groups: str, places: str, size: int) -> None:

@@ -15,7 +15,7 @@ from runtime.stage import tied
 
 
 class Pipeline(nn.Module):
-    """A model of which each process of a group has kept a stage. Its methods are collective.
+    """A model of which each process of a group has kept a stage. Calls are collective.
 
     `shape` is that of what a stage hands to the next, for a row of a batch. The schedule, any of
     torch.distributed.pipelining with one stage to a process, says which microbatch is computed
@@ -69,7 +69,12 @@ class Pipeline(nn.Module):
         """Forward and backward of a batch; the loss, divided, and its gradients as those of it."""
         self.divisor = divisor
         losses: list[Tensor] = []
-        self.schedule.step(x, target=y, losses=losses, return_outputs=False)
+        try:
+            self.schedule.step(x, target=y, losses=losses, return_outputs=False)
+        except RuntimeError as error:
+            if isinstance(error.__cause__, UserError):  # what _check said, which torch has wrapped
+                raise error.__cause__ from None
+            raise
         loss = torch.zeros((), dtype=torch.float64, device=x.device)
         if self.is_last:
             loss += torch.stack(losses).detach().sum()
@@ -90,8 +95,9 @@ class Pipeline(nn.Module):
     def share_gradients(self) -> None:
         """Once a step: add up those of tied weights, average those of equal stages."""
         for weight, stages in self.tied.items():
-            grad = weight.grad
-            assert grad is not None, "a tied weight takes no part in the loss"
+            if not weight.requires_grad:
+                continue
+            grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
             parts = {s: grad if s == self.stage else torch.empty_like(grad) for s in stages}
             ends = [
                 dist.P2POp(way, x, group=self.group, group_peer=other)
@@ -101,7 +107,7 @@ class Pipeline(nn.Module):
             ]
             for work in dist.batch_isend_irecv(ends):
                 work.wait()
-            grad.copy_(torch.stack([*parts.values()]).sum(0))  # on all to the bit
+            weight.grad = torch.stack([*parts.values()]).sum(0)  # in one order: equal to the bit
         if self.world.data_size > 1:
             group = self.world.mesh["data"].get_group()
             grads = [weight.grad for weight in self.parameters() if weight.grad is not None]

@@ -56,11 +56,13 @@ def split_layers(
     that is not would differ between processes, and its values drift apart without a word. UserError
     if one is not, or cannot be cut evenly, and where `apply_plan` raises one.
     """
+    noted = {name: vars(parameter) for name, parameter in model.named_parameters()}
     names: dict[int, list[str]] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
         names.setdefault(id(parameter), []).append(name)
     apply_plan(model, mesh, plan, shared)
     for first, *others in names.values():
+        vars(model.get_parameter(first)).update(noted[first])  # what others wrote on a parameter
         for name in others:
             owner, _, own = name.rpartition(".")
             setattr(model.get_submodule(owner), own, model.get_parameter(first))

@@ -27,7 +27,7 @@ class Elsewhere(nn.Module):
         for name, parameter in layer.named_parameters(recurse=False):
             self.register_parameter(name, parameter)
         for name, buffer in layer.named_buffers(recurse=False):
-            self.register_buffer(name, buffer)
+            self.register_buffer(name, buffer, persistent=name in layer.state_dict())
 
     def forward(self, x: Tensor, *_: Any) -> Tensor:
         return x
