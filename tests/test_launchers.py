@@ -14,7 +14,12 @@ from litgen_torch.project import from_templates, read_project
 from litgen_torch.render import Tree
 
 NAME = "proj"
-LAUNCHERS = {"torchrun": "launch/torchrun.sh", "slurm": "launch/slurm.sbatch"}
+LAUNCHERS = {
+    "torchrun": "launch/torchrun.sh",
+    "slurm": "launch/slurm.sbatch",
+    "mpi": "launch/mpirun.sh",
+}
+FOR_MANY = ("torchrun", "mpi")  # processes, and not for one
 
 
 def project(**given: str | tuple[str, ...]) -> Tree:
@@ -24,7 +29,7 @@ def project(**given: str | tuple[str, ...]) -> Tree:
 @pytest.mark.parametrize("launcher", LAUNCHERS)
 @pytest.mark.parametrize("strategy", ["single", "ddp"])
 def test_a_launcher_leaves_all_code_as_it_is(launcher: str, strategy: str) -> None:
-    if (launcher, strategy) == ("torchrun", "single"):
+    if strategy == "single" and launcher in FOR_MANY:
         return
     plain, added = project(strategy=strategy), project(strategy=strategy, launcher=(launcher,))
     several = ["runtime/machines.py"] if strategy == "ddp" else []
@@ -38,7 +43,7 @@ def test_a_launcher_leaves_all_code_as_it_is(launcher: str, strategy: str) -> No
 @pytest.mark.parametrize("gpus", ["0", "8"])
 def test_every_launcher_is_sound_bash(strategy: str, data: str, gpus: str, tmp_path: Path) -> None:
     numbers = {} if strategy == "single" else {"gpus": gpus}
-    launchers = ("slurm",) if strategy == "single" else ("slurm", "torchrun")
+    launchers = tuple(name for name in LAUNCHERS if strategy != "single" or name not in FOR_MANY)
     features = ("time-limit",) if gpus == "8" else ()
     tree = project(strategy=strategy, data=data, launcher=launchers, feature=features, **numbers)
     for path in (LAUNCHERS[launcher] for launcher in launchers):
@@ -50,13 +55,14 @@ def test_every_launcher_is_sound_bash(strategy: str, data: str, gpus: str, tmp_p
 
 
 def test_their_answers_stand_in_their_files() -> None:
-    both = {"strategy": "ddp", "launcher": ("slurm", "torchrun")}
-    tree = project(**both, nodes="3", gpus="2", time="1-12:00:00")
-    batch, script = tree["launch/slurm.sbatch"], tree["launch/torchrun.sh"]
+    all_of_them = {"strategy": "ddp", "launcher": tuple(LAUNCHERS)}
+    tree = project(**all_of_them, nodes="3", gpus="2", time="1-12:00:00")
+    batch = tree["launch/slurm.sbatch"]
     for line in ("--nodes=3", "--ntasks-per-node=2", "--gpus-per-node=2", "--time=1-12:00:00"):
         assert f"#SBATCH {line}" in batch
-    assert "NODES=${NODES:-3}" in script and "GPUS=${GPUS:-2}" in script
-    on_cpus = project(**both, gpus="0")["launch/slurm.sbatch"]
+    for script in (tree["launch/torchrun.sh"], tree["launch/mpirun.sh"]):
+        assert "NODES=${NODES:-3}" in script and "GPUS=${GPUS:-2}" in script
+    on_cpus = project(**all_of_them, gpus="0")["launch/slurm.sbatch"]
     assert "--ntasks-per-node=1" in on_cpus and "--gpus-per-node" not in on_cpus
 
 
@@ -80,7 +86,7 @@ def test_what_is_no_answer_is_told_with_one_that_is(given: dict[str, str], told:
 
 
 def test_an_answer_without_its_launcher_is_refused_with_what_it_needs() -> None:
-    with pytest.raises(LitgenError, match="^nodes 2 needs launcher torchrun or slurm$"):
+    with pytest.raises(LitgenError, match="^nodes 2 needs launcher torchrun or slurm or mpi$"):
         project(nodes="2")
     with pytest.raises(LitgenError, match="^nodes 2 and strategy single do not go together"):
         project(nodes="2", strategy="single", launcher=("slurm",))
@@ -133,53 +139,84 @@ def test_an_answer_that_a_merge_left_without_its_launcher_is_no_damage(
     assert answers == complete(questions(), {"strategy": "ddp"})
 
 
-def torchrun(folder: Path, **given: str) -> subprocess.CompletedProcess[str]:
-    """The script, with a torchrun that only says what it is given."""
-    tree = project(strategy="ddp", launcher=("torchrun",))
-    (folder / "launch").mkdir(exist_ok=True)
-    (folder / "launch/torchrun.sh").write_text(tree["launch/torchrun.sh"])
-    (folder / "bin").mkdir(exist_ok=True)
-    (folder / "bin/torchrun").write_text('#!/bin/sh\necho "$@"\n')
-    (folder / "bin/torchrun").chmod(0o755)
-    environment = {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}"} | given
-    words = ["bash", "launch/torchrun.sh", "--steps", "5"]
+def started(launcher: str, folder: Path, given: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """The script, with an engine that only says what it is given."""
+    path = LAUNCHERS[launcher]
+    for file in (folder / path, folder / "bin" / Path(path).stem):
+        file.parent.mkdir(exist_ok=True)
+    (folder / path).write_text(project(strategy="ddp", launcher=(launcher,))[path])
+    file.write_text('#!/bin/sh\necho "$MASTER_ADDR" "$@"\n')
+    file.chmod(0o755)
+    environment = {"PATH": f"{file.parent}:{os.environ['PATH']}"} | given
+    words = ["bash", path, "--steps", "5"]
     return subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
 
 
 STARTS = {
-    "one": ({}, "--standalone --nproc-per-node 8"),
-    "a CPU": ({"GPUS": "0"}, "--standalone --nproc-per-node 1"),
-    "two": ({"NODES": "2", "HEAD": "one"}, "--nnodes 2 --rdzv-backend c10d --rdzv-endpoint one "),
-    "up to three": ({"NODES": "1:3", "HEAD": "one", "GPUS": "2"}, "--deal accumulate=12 train.py"),
-    "two to four": ({"NODES": "2:4", "HEAD": "one:1", "GPUS": "1"}, "--deal accumulate=12 train"),
-    "three": ({"NODES": "3:3", "HEAD": "one"}, "--nnodes 3:3"),
+    "one": ("torchrun", {}, "--standalone --nproc-per-node 8"),
+    "a CPU": ("torchrun", {"GPUS": "0"}, "--standalone --nproc-per-node 1"),
+    "two": (
+        "torchrun",
+        {"NODES": "2", "HEAD": "one"},
+        "--nnodes 2 --rdzv-backend c10d --rdzv-endpoint one ",
+    ),
+    "an address": (
+        "torchrun",
+        {"NODES": "2", "HEAD": "one", "ADDRESS": "10.0.0.2"},
+        "--rdzv-id proj --local-addr 10.0.0.2 ",
+    ),
+    "up to three": (
+        "torchrun",
+        {"NODES": "1:3", "HEAD": "one", "GPUS": "2"},
+        "--deal accumulate=12 train.py",
+    ),
+    "two to four": (
+        "torchrun",
+        {"NODES": "2:4", "HEAD": "one:1", "GPUS": "1"},
+        "--deal accumulate=12 train",
+    ),
+    "three": ("torchrun", {"NODES": "3:3", "HEAD": "one"}, "--nnodes 3:3"),
+    "one by MPI": ("mpi", {}, "localhost --host localhost:8 --map-by ppr:8:node"),
+    "a CPU by MPI": ("mpi", {"GPUS": "0"}, "--host localhost:1 --map-by ppr:1:node"),
+    "another by MPI": ("mpi", {"HOSTS": "far"}, "far --host far:8 --map-by ppr:8:node"),
+    "two by MPI": (
+        "mpi",
+        {"NODES": "2", "HOSTS": "one,other", "GPUS": "2"},
+        "one --host one:2,other:2 --map-by ppr:2:node",
+    ),
 }
 
 
-@pytest.mark.parametrize(("given", "told"), STARTS.values(), ids=STARTS)
-def test_torchrun_is_started_as_the_variables_say(
-    tmp_path: Path, given: dict[str, str], told: str
+@pytest.mark.parametrize(("launcher", "given", "told"), STARTS.values(), ids=STARTS)
+def test_the_engine_is_started_as_the_variables_say(
+    tmp_path: Path, launcher: str, given: dict[str, str], told: str
 ) -> None:
-    done = torchrun(tmp_path, **given)
+    done = started(launcher, tmp_path, given)
     assert done.returncode == 0, done.stderr
     assert told in done.stdout and done.stdout.endswith("train.py --name proj --steps 5\n")
 
 
 BAD = {
-    "no machine": ({"NODES": "0"}, "NODES is '0'"),
-    "fewer than the fewest": ({"NODES": "4:2", "HEAD": "one"}, "NODES is '4:2'"),
-    "three numbers": ({"NODES": "1:2:3", "HEAD": "one"}, "NODES is '1:2:3'"),
-    "a word": ({"GPUS": "all"}, "GPUS is 'all'"),
-    "no process": ({"PROCESSES": "0"}, "PROCESSES is '0'"),
-    "nowhere to meet": ({"NODES": "2"}, "2 machines do not know where to meet"),
+    "no machine": ("torchrun", {"NODES": "0"}, "NODES is '0'"),
+    "fewer than the fewest": ("torchrun", {"NODES": "4:2", "HEAD": "one"}, "NODES is '4:2'"),
+    "three numbers": ("torchrun", {"NODES": "1:2:3", "HEAD": "one"}, "NODES is '1:2:3'"),
+    "a word": ("torchrun", {"GPUS": "all"}, "GPUS is 'all'"),
+    "no process": ("torchrun", {"PROCESSES": "0"}, "PROCESSES is '0'"),
+    "nowhere to meet": ("torchrun", {"NODES": "2"}, "2 machines do not know where to meet"),
+    "no machine by MPI": ("mpi", {"NODES": "0"}, "NODES is '0'"),
+    "some machines by MPI": ("mpi", {"NODES": "1:2"}, "NODES is '1:2'"),
+    "a word by MPI": ("mpi", {"GPUS": "all"}, "GPUS is 'all'"),
+    "no process by MPI": ("mpi", {"PROCESSES": "0"}, "PROCESSES is '0'"),
+    "no names by MPI": ("mpi", {"NODES": "2"}, "HOSTS names 0 machines, expected 2"),
+    "one name by MPI": ("mpi", {"NODES": "2", "HOSTS": "a"}, "HOSTS names 1 machines, expected 2"),
 }
 
 
-@pytest.mark.parametrize(("given", "told"), BAD.values(), ids=BAD)
+@pytest.mark.parametrize(("launcher", "given", "told"), BAD.values(), ids=BAD)
 def test_what_cannot_be_started_is_told_in_two_lines(
-    tmp_path: Path, given: dict[str, str], told: str
+    tmp_path: Path, launcher: str, given: dict[str, str], told: str
 ) -> None:
-    done = torchrun(tmp_path, **given)
+    done = started(launcher, tmp_path, given)
     lines = done.stderr.splitlines()
     assert (done.returncode, done.stdout, len(lines)) == (1, "", 2)
     assert told in lines[0] and lines[1].startswith("  fix: ")

@@ -165,8 +165,13 @@ ADDED = {
     "meta-init": r"weights_later|make_weights|holds the whole model",
     "torchrun": r"launch/torchrun\.sh",
     "slurm": r"(?i)slurm|sbatch",
+    "mpi": r"(?i)\bmpi|mpirun\.sh",
 }
-LAUNCHERS = {"torchrun": "launch/torchrun.sh", "slurm": "launch/slurm.sbatch"}
+LAUNCHERS = {
+    "torchrun": "launch/torchrun.sh",
+    "slurm": "launch/slurm.sbatch",
+    "mpi": "launch/mpirun.sh",
+}
 COMMANDS = ("safetensors",)  # beside train.py, which they leave alone
 OWN_FILES = (
     "train.py",

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from litgen_torch.catalog import Answer, Question
 from litgen_torch.errors import LitgenError
-from litgen_torch.render import evaluate
+from litgen_torch.render import condition
 from litgen_torch.solve import gathered, nearest, needed, obstacle, pairs, solutions
 
 Answers = dict[str, Answer]
@@ -122,7 +122,7 @@ def check_known(questions: Sequence[Question], given: Mapping[str, Answer]) -> N
             raise LitgenError(f"{name} is {found}, expected {expected}", f"{name} = {example}")
         for _, value in pairs({name: answer}):
             if question.is_open:
-                if expected := evaluate(question.check, {name: value}):
+                if expected := condition(question.check, {name: value}):
                     raise LitgenError(
                         f"{name} is {value!r}, expected {expected}", f"{name} {known[0]}"
                     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from litgen_torch.render import evaluate, settings
+from litgen_torch.render import condition, settings
 
 Answer = str | tuple[str, ...]  # one choice, or a set's: sorted, each once
 
@@ -22,7 +22,7 @@ class Choice:
 
     def obstacle(self, answers: Mapping[str, Answer]) -> str:
         """What this choice needs that the other answers do not give, in words."""
-        return evaluate(self.condition, answers) if self.condition else ""
+        return condition(self.condition, answers) if self.condition else ""
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,11 @@ class Question:
 
     def applies(self, answers: Mapping[str, Answer]) -> bool:
         """Whether the question makes sense with these answers to the questions before it."""
-        return evaluate(self.when, answers) != "False" if self.when else True
+        return condition(self.when, answers) != "False" if self.when else True
 
     def values(self, answers: Mapping[str, Answer]) -> list[str]:
         """The choices, the default for these answers first."""
-        first = evaluate(self.default, answers)
+        first = condition(self.default, answers)
         if self.is_open:
             return [first]
         return sorted((choice.value for choice in self.choices), key=lambda value: value != first)

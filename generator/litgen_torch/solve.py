@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from litgen_torch.catalog import Answer, Question
+from litgen_torch.render import variables
 
 Given = Mapping[str, Answer]
 Pair = tuple[str, str]  # a question and one choice: a slot's only one, or one of a set
@@ -11,10 +12,13 @@ Pair = tuple[str, str]  # a question and one choice: a slot's only one, or one o
 
 def solutions(questions: Sequence[Question], given: Given) -> Iterator[dict[str, Answer]]:
     """All valid combinations that contain the given answers, those of defaults first."""
+    ahead = {q.name: given.get(q.name, ()) for q in questions if q.many or q.name in given}
 
     def extend(answers: dict[str, Answer], rest: Sequence[Question]) -> Iterator[dict[str, Answer]]:
         if not rest:
             yield answers
+            return
+        if _is_excluded(given, rest, ahead | answers):
             return
         question = rest[0]
         if not question.applies(answers):
@@ -30,6 +34,20 @@ def solutions(questions: Sequence[Question], given: Given) -> Iterator[dict[str,
                 yield from extend(more, rest[1:])
 
     return extend({}, questions)
+
+
+def _is_excluded(given: Given, rest: Sequence[Question], known: Given) -> bool:
+    """Whether what is known by now excludes a given answer that comes later."""
+    later = [question for question in rest if question.name in given]
+    unknown = {question.name for question in rest} - known.keys()
+    return any(
+        (unknown.isdisjoint(variables(question.when)) and not question.applies(known))
+        or any(
+            unknown.isdisjoint(variables(choice.condition)) and choice.obstacle(known)
+            for choice in question.chosen(given[question.name])
+        )
+        for question in later
+    )
 
 
 def possible(questions: Sequence[Question], given: Given) -> bool:

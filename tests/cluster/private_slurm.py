@@ -9,10 +9,11 @@ import contextlib
 import os
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from paced import until
 
 PACKAGES = (
     "slurmctld",
@@ -87,14 +88,6 @@ class Slurm:
         """What the controller says of a job, by name."""
         told = self("scontrol", "show", "job", "--oneliner", job, cwd=cwd)
         return dict(pair.split("=", 1) for pair in told.split() if "=" in pair)
-
-
-def until(condition: Callable[[], object], seconds: float, what: str) -> None:
-    """Wait until something is so, at most so long."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"waited {seconds:g} s in vain: {what}"
-        time.sleep(0.5)
 
 
 def unpacked(folder: Path) -> Path:

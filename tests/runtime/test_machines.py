@@ -1,12 +1,13 @@
 """The first minute on many machines: what they do not have or do not share is said at once."""
 
+import os
 import threading
 import time
 
 import pytest
 
 from runtime.errors import UserError
-from runtime.machines import check_gpus, check_shared, dealt, main
+from runtime.machines import check_addresses, check_gpus, check_shared, dealt, main
 
 
 def looked(folders, wait_s=0.5):
@@ -15,7 +16,8 @@ def looked(folders, wait_s=0.5):
 
     def look(number):
         try:
-            check_shared(folders[number], "run", number, len(folders), wait_s)
+            names = check_shared(folders[number], "a/run", number, len(folders), wait_s)
+            assert names == [os.uname().nodename] * len(folders)
         except UserError as error:
             said[number] = (error.found, error.fix)
 
@@ -43,8 +45,6 @@ def test_machines_that_do_not_share_it_say_so_and_leave_nothing(tmp_path):
 
 
 def test_old_marks_are_cleared_away(tmp_path):
-    import os
-
     looked([tmp_path] * 2, wait_s=20)
     long_ago = time.time() - 48 * 3600
     for mark in (tmp_path / ".machines").iterdir():
@@ -79,3 +79,26 @@ def test_a_setting_for_all_is_dealt_to_the_processes():
 def test_without_a_program_nothing_is_started():
     with pytest.raises(UserError, match="no program to start"):
         main(["--gpus", "8"], {})
+
+
+def test_where_the_others_would_look_in_vain_is_said(monkeypatch):
+    own, known = os.uname().nodename, {"far": "10.0.0.2"}
+
+    def look(name, port):
+        if name not in known:
+            raise OSError
+        return [(2, 1, 6, "", (known[name], 0))]
+
+    monkeypatch.setattr("socket.getaddrinfo", look)
+    check_addresses([own, own], {"MASTER_ADDR": "unknown"})  # all of them are this one
+    with pytest.raises(UserError, match=f"{own} does not know near, where the processes meet"):
+        check_addresses([own, "far"], {"MASTER_ADDR": "near"})
+    for known[own] in ("127.0.1.1", "::1"):
+        with pytest.raises(UserError, match=f"to itself {own} is {known[own]}, where"):
+            check_addresses([own, "far"], {"MASTER_ADDR": "far"})
+    check_addresses([own, "far"], {"MASTER_ADDR": "far", "GLOO_SOCKET_IFNAME": "eth0"})
+    for known[own] in ("10.0.0.1", "fe80::1%eth0"):
+        check_addresses([own, "far"], {"MASTER_ADDR": "far"})
+    del known[own]
+    with pytest.raises(UserError, match=f"to itself {own} is nowhere, where"):
+        check_addresses([own, "far"], {"MASTER_ADDR": "far"})

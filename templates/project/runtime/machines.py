@@ -3,19 +3,23 @@
     torchrun … -m runtime.machines --gpus 8 --id first-try train.py [settings of train.py]
 
 Each process looks around and then becomes train.py, which knows nothing of it. Machines that do not
-share `runs/`, where each writes its part of every checkpoint, end the run; so does a machine with
-fewer GPUs than it was said to have, instead of training on its CPU.
+share `runs/`, where each writes its part of every checkpoint, end the run, and so do those that
+would wait for each other at a wrong address; so does a machine with fewer GPUs than it was said to
+have, instead of training on its CPU.
 """
 
 import contextlib
+import ipaddress
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from runtime.errors import UserError
+from runtime.files import write_whole
 
 WAIT_S = 60  # network disks show a folder's new files late: NFS after 30 s
 OLD_S = 24 * 60 * 60
@@ -41,7 +45,8 @@ def main(words: list[str], environment: Mapping[str, str]) -> list[str]:
         for name, default in (("GROUP_RANK", "0"), ("GROUP_WORLD_SIZE", "1"))
     )
     if is_first and machines > 1:
-        check_shared(Path("runs"), (given["--id"] or ["run"])[-1], machine, machines)
+        names = check_shared(Path("runs"), (given["--id"] or ["run"])[-1], machine, machines)
+        check_addresses(names, environment)
     return words + dealt(given["--deal"], int(environment.get("WORLD_SIZE", "1")))
 
 
@@ -59,8 +64,8 @@ def check_gpus(expected: int) -> None:
 
 def check_shared(
     folder: Path, name: str, machine: int, machines: int, wait_s: float = WAIT_S
-) -> None:
-    """Raise UserError if a machine does not see what the others write into a folder.
+) -> list[str]:
+    """The names of all machines; UserError if one does not see what the others write into a folder.
 
     Each leaves a mark and waits for those of the others. Who waits in vain takes its own away, so
     that marks stay on shared disks alone, and none of another try is taken for one of this.
@@ -71,11 +76,11 @@ def check_shared(
         with contextlib.suppress(OSError):  # another one was faster
             if time.time() - old.stat().st_mtime > OLD_S:
                 old.unlink()
-    marks = [f"{name}.{number}" for number in range(machines)]
+    marks = [f"{name.replace('/', '-')}.{number}" for number in range(machines)]
     mine = folder / marks[machine]
     end = time.monotonic() + wait_s
     try:
-        mine.touch()
+        write_whole(mine, os.uname().nodename.encode())
         while missing := sorted(set(marks) - set(os.listdir(folder))):
             if time.monotonic() > end:
                 raise UserError(
@@ -84,9 +89,38 @@ def check_shared(
                     "put the project, or runs/ at least, where all machines share it",
                 )
             time.sleep(0.2)
+        return [(folder / mark).read_text() for mark in marks]
     except BaseException:
         mine.unlink(missing_ok=True)
         raise
+
+
+def check_addresses(names: list[str], environment: Mapping[str, str]) -> None:
+    """Raise UserError where this machine or the first process would be looked for in vain."""
+    own = os.uname().nodename
+    if set(names) == {own}:
+        return  # all of them are this one
+    head = environment.get("MASTER_ADDR", own)
+    if not _address(head):
+        raise UserError(
+            f"{own} does not know {head}, where the processes meet",
+            f"on {head}: ADDRESS=its-address in front of torchrun.sh; or name it in /etc/hosts",
+        )
+    found = _address(own)
+    if "GLOO_SOCKET_IFNAME" in environment or found and not ipaddress.ip_address(found).is_loopback:
+        return
+    raise UserError(  # gloo tells the others the address of its machine's name
+        f"to itself {own} is {found or 'nowhere'}, where the other machines would not find it",
+        "export GLOO_SOCKET_IFNAME=the interface to them, as `ip -brief address` has it: eth0",
+    )
+
+
+def _address(name: str) -> str:
+    """Where a name leads; empty if nowhere."""
+    try:
+        return str(socket.getaddrinfo(name, None)[0][4][0]).partition("%")[0]
+    except OSError:
+        return ""
 
 
 def dealt(settings: list[str], processes: int) -> list[str]:
