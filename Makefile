@@ -4,7 +4,7 @@ STEPS ?=
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test lint matrix storm benchmark peers square examples clean
+.PHONY: demo test lint matrix cluster storm benchmark peers square examples clean
 
 # torch comes first and pinned: what is installed after it then takes it as it is.
 .venv/.ready: pyproject.toml constraints.txt
@@ -32,6 +32,12 @@ lint: .venv/.ready
 
 matrix: .venv/.ready
 	$(BIN)/python -m pytest -n 2 -m slow
+
+# Launchers under their engines: a SLURM of two nodes on this machine, from Debian's packages, which
+# are fetched into .slurm/; torchrun on this machine and, as root, on two network namespaces; Open MPI,
+# where it is installed.
+cluster: .venv/.ready
+	$(BIN)/python -m pytest tests/cluster -m cluster
 
 storm: .venv/.ready
 	KILLS=100 $(BIN)/python -m pytest -n 2 tests/runtime/test_checkpoint.py -k killed

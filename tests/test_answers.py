@@ -30,12 +30,21 @@ DEFAULTS = {
     "precision": "fp32",
     "logger": (),
     "feature": (),
+    "launcher": (),
 }
+WORDS = ("1", "2")  # for open questions; of `time` none of them is an answer
 
 
 def some_of(question: Question) -> st.SearchStrategy[str | tuple[str, ...]]:
+    if question.is_open:
+        return st.sampled_from([question.default, *(w for w in WORDS if is_answer(question, w))])
     one = st.sampled_from([choice.value for choice in question.choices])
-    return st.sets(one).map(lambda many: tuple(sorted(many))) if question.many else one
+    some = st.sets(one, max_size=3).map(lambda many: tuple(sorted(many)))
+    return some if question.many else one
+
+
+def is_answer(question: Question, word: str) -> bool:
+    return not question.chosen(word)[0].obstacle({question.name: word})
 
 
 SOME_ANSWERS = st.fixed_dictionaries(

@@ -13,7 +13,8 @@ from litgen_torch.project import read_project
 
 COLOUR = re.compile(r"\x1b\[(?:\d+;)*(?:[34]\d|9\d|10\d)[;m]")
 FEATURES = [c.value for q in questions() if q.name == "feature" for c in q.choices]
-QUESTIONS = ("learn?", "model?", "data?", "spread?", "precision?", "shown?", "else?", "Write it?")
+QUESTIONS = ("learn?", "model?", "data?", "spread?", "precision?", "shown?", "else?", "machines?")
+QUESTIONS += ("Write it?",)
 
 Keys = Sequence[tuple[str, bytes]]
 
@@ -29,12 +30,12 @@ def drive(folder: Path, words: Sequence[str], keys: Keys, **extra: str) -> tuple
 def test_enter_takes_the_defaults(tmp_path: Path) -> None:
     code, _ = drive(tmp_path, ["new", "proj"], [(question, ENTER) for question in QUESTIONS])
     assert code == 0
-    defaults = ["image-classification", "cnn", "digits", "single", "fp32", (), ()]
+    defaults = ["image-classification", "cnn", "digits", "single", "fp32", (), (), ()]
     assert list(read_project(tmp_path / "proj").answers.values()) == defaults
 
 
 def test_arrow_keys_answer(tmp_path: Path) -> None:
-    sets = [("shown?", ENTER), ("else?", SPACE + ENTER)]
+    sets = [("shown?", ENTER), ("else?", SPACE + ENTER), ("machines?", ENTER)]
     keys = [("model?", DOWN + ENTER), ("data?", DOWN + ENTER), ("spread?", DOWN + DOWN + ENTER)]
     words = ["new", "proj", "--task", "image-classification", "--precision", "fp32"]
     code, _ = drive(tmp_path, words, [*keys, *sets, ("Write it?", ENTER)])
@@ -46,7 +47,8 @@ def test_arrow_keys_answer(tmp_path: Path) -> None:
 
 def test_what_is_settled_is_not_asked(tmp_path: Path) -> None:
     keys = [("learn?", DOWN + ENTER), ("data?", ENTER), ("tokens?", DOWN + ENTER)]
-    keys += [("precision?", ENTER), ("shown?", ENTER), ("else?", ENTER), ("Write it?", b"y\r")]
+    keys += [("precision?", ENTER), ("shown?", ENTER), ("else?", ENTER), ("machines?", ENTER)]
+    keys += [("Write it?", b"y\r")]
     code, terminal = drive(tmp_path, ["new", "proj", "--strategy", "ddp"], keys)
     assert code == 0
     assert "Which model?" not in terminal.screen, "there is only one for text"
@@ -54,6 +56,17 @@ def test_what_is_settled_is_not_asked(tmp_path: Path) -> None:
     assert "How is it spread?" not in terminal.screen
     answers = read_project(tmp_path / "proj").answers
     assert (answers["tokenizer"], answers["strategy"]) == ("bpe", "ddp")
+
+
+def test_what_a_launcher_needs_is_asked_once_it_is_chosen(tmp_path: Path) -> None:
+    keys = [("shown?", ENTER), ("else?", ENTER), ("machines?", SPACE + DOWN + SPACE + ENTER)]
+    keys += [("many machines?", b"\x7f0\r"), ("from 1 to", b"\x7f2\r"), ("GPUs", b"\x7f4\r")]
+    keys += [("before the job", ENTER), ("Write it?", ENTER)]
+    code, _ = drive(tmp_path, ["new", "proj", *FLAGS, "--precision=fp32"], keys)
+    assert code == 0
+    answers = read_project(tmp_path / "proj").answers
+    found = [answers[kind] for kind in ("launcher", "nodes", "gpus", "time")]
+    assert found == [("slurm", "torchrun"), "2", "4", "4:00:00"]
 
 
 @pytest.mark.parametrize("kind", ["xterm", "dumb"])
@@ -68,14 +81,18 @@ def test_control_c_leaves_nothing(tmp_path: Path, at: int, kind: str) -> None:
 
 def test_a_dumb_terminal_is_asked_by_typing(tmp_path: Path) -> None:
     keys = [("learn?", b"image-classification\r"), ("model?", b"vti\r"), ("model?", b"vit\r")]
-    keys += [(question, ENTER) for question in QUESTIONS[2:-2]]
-    keys += [("else?", b"complie\r"), ("else?", b"compile\r"), ("Write it?", ENTER)]
+    keys += [(question, ENTER) for question in QUESTIONS[2:-3]]
+    keys += [("else?", b"complie\r"), ("else?", b"compile\r"), ("machines?", b"slurm\r")]
+    keys += [("before the job", b"4\r"), ("before the job", b"8:00:00\r"), ("Write it?", ENTER)]
     code, terminal = drive(tmp_path, ["new", "proj"], keys, TERM="dumb")
     assert code == 0
     assert "\x1b" not in terminal.raw
     assert "'complie' is not one of ema, metrics, early-stopping" in terminal.raw
     answers = read_project(tmp_path / "proj").answers
     assert (answers["model"], answers["feature"]) == ("vit", ("compile",))
+    assert "expected hours:minutes:seconds" in terminal.raw
+    assert "How many machines?" not in terminal.raw, "it is one process"
+    assert (answers["launcher"], answers["time"]) == (("slurm",), "8:00:00")
 
 
 @pytest.mark.parametrize(("extra", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
@@ -122,7 +139,8 @@ FLAGS = ["--task=image-classification", "--model=vit", "--data=folder", "--strat
 def test_the_summary_is_shown_and_then_it_asks_once(
     tmp_path: Path, key: bytes, expected: int, left: list[str]
 ) -> None:
-    keys = [("precision?", ENTER), ("shown?", ENTER), ("else?", ENTER), ("Write it?", key)]
+    keys = [("precision?", ENTER), ("shown?", ENTER), ("else?", ENTER), ("machines?", ENTER)]
+    keys += [("Write it?", key)]
     code, terminal = drive(tmp_path, ["new", "proj", *FLAGS], keys)
     assert code == expected
     assert terminal.screen.count("Write it?") == 1

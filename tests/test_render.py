@@ -164,6 +164,14 @@ ADDED = {
     "schedule": r"wsd|schedule\(|config\.schedule|the schedule",
     "compile": r"(?i)compile",
     "meta-init": r"weights_later|make_weights|holds the whole model",
+    "torchrun": r"launch/torchrun\.sh",
+    "slurm": r"(?i)slurm|sbatch",
+    "mpi": r"(?i)\bmpi|mpirun\.sh",
+}
+LAUNCHERS = {
+    "torchrun": "launch/torchrun.sh",
+    "slurm": "launch/slurm.sbatch",
+    "mpi": "launch/mpirun.sh",
 }
 COMMANDS = ("safetensors",)  # beside train.py, which they leave alone
 OWN_FILES = (
@@ -180,6 +188,7 @@ OWN_FILES = (
 @pytest.mark.parametrize("answers", PROJECTS, ids=project_id)
 def test_nothing_of_a_choice_that_was_not_made_is_there(answers: Answers) -> None:
     tree = rendered(answers)
+    added = [value for _, value in pairs({k: v for k, v in answers.items() if type(v) is tuple})]
     for _, value in pairs(answers):
         for path in OWN_FILES if value in FOREIGN else ():
             found = re.search(FOREIGN[value], tree.get(path, ""))
@@ -187,13 +196,17 @@ def test_nothing_of_a_choice_that_was_not_made_is_there(answers: Answers) -> Non
     for value, pattern in ADDED.items():
         found = [path for path in (*OWN_FILES, "tests/test_training.py") if path in tree]
         found = [path for path in found if re.search(pattern, tree[path])]
-        assert bool(found) is (value in answers["feature"] + answers["logger"]), (value, found)
+        assert bool(found) is (value in added), (value, found)
     assert ("metrics.py" in tree) == ("metrics" in answers["feature"])
+    for value, path in LAUNCHERS.items():
+        assert (path in tree) == (value in answers["launcher"])
+    several = answers["strategy"] != "single" and answers["launcher"] != ()
+    assert ("runtime/machines.py" in tree) == several
     modules = {"tensorboard": "log_tensorboard", "wandb": "log_wandb", "meta-init": "meta"}
-    for value in ADDED.keys() - {"metrics", "schedule"}:
+    for value in ADDED.keys() - {"metrics", "schedule", *LAUNCHERS}:
         module = modules.get(value, value)
         path = f"runtime/{module.replace('-', '_')}.py"
-        assert (path in tree) is (value in answers["feature"] + answers["logger"])
+        assert (path in tree) is (value in added)
     assert ("sample.py" in tree) == (answers["task"] == "language-model")
     assert ("runtime/support.py" in tree) == (answers["precision"] != "fp32")
     assert ("runtime/float8.py" in tree) == (answers["precision"] == "float8")
@@ -223,7 +236,7 @@ def test_the_order_in_which_add_ons_are_chosen_does_not_matter() -> None:
         assert rendered(turned) == rendered(answers)
 
 
-@pytest.mark.parametrize("added", ADDED)
+@pytest.mark.parametrize("added", [name for name in ADDED if name not in LAUNCHERS])
 def test_an_add_on_is_a_few_lines_of_train_py(added: str) -> None:
     kind = next(q.name for q in questions() for c in q.choices if c.value == added)
     for strategy in ("single", "fsdp") if added != "meta-init" else ("fsdp", "tp"):

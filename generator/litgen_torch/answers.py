@@ -1,13 +1,15 @@
 """All decisions about what a project shall be: which answers are valid, and what fills the gaps."""
 
 import difflib
+import itertools
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
 from litgen_torch.catalog import Answer, Question
 from litgen_torch.errors import LitgenError
-from litgen_torch.solve import gathered, nearest, obstacle, pairs, solutions
+from litgen_torch.render import condition
+from litgen_torch.solve import gathered, nearest, needed, obstacle, pairs, solutions
 
 Answers = dict[str, Answer]
 
@@ -63,7 +65,7 @@ def without_choice(
     if question.many:
         left: Answer = tuple(value for value in has if value != choice)
     elif (left := question.first(answers)) == choice:
-        others = [other.value for other in question.choices if other.value != choice]
+        others = [c.value for c in question.choices if c.value != choice] or ["ANOTHER"]
         raise LitgenError(
             f"{kind} {choice} is the default, and nothing can take its place",
             f"litgen add {kind} {' or '.join(others)}",
@@ -85,8 +87,10 @@ def kind_of(questions: Sequence[Question], choice: str) -> str:
             f"{choice!r} can be a {' or a '.join(found)}", f"say which: {found[0]} {choice}"
         )
     if choice in kinds:
-        values = [c.value for c in _named(questions, choice).choices]
-        raise LitgenError(f"which {choice}?", f"{choice} and one of: {', '.join(values)}")
+        question = _named(questions, choice)
+        values = [c.value for c in question.choices]
+        fix = f"and one of: {', '.join(values)}" if values else question.default
+        raise LitgenError(f"which {choice}?", f"{choice} {fix}")
     known = [c.value for question in questions for c in question.choices]
     raise LitgenError(f"unknown choice {choice!r}", suggestion(choice, known))
 
@@ -99,24 +103,40 @@ def with_defaults(questions: Sequence[Question], answers: Mapping[str, Answer]) 
     return seen
 
 
+def asked(questions: Sequence[Question], found: Answers) -> Answers:
+    """The answers without those to open questions that the others do not ask, as after a merge."""
+    seen = with_defaults(questions, found)
+    idle = {question.name for question in questions if question.is_open}
+    idle -= {question.name for question in questions if question.applies(seen)}
+    return {kind: answer for kind, answer in found.items() if kind not in idle}
+
+
 def check_known(questions: Sequence[Question], given: Mapping[str, Answer]) -> None:
     """Raise LitgenError for a question or a choice that does not exist."""
     for name, answer in given.items():
         question = _named(questions, name)
-        known = [choice.value for choice in question.choices]
+        known = [choice.value for choice in question.choices] or [question.default]
         if question.many is isinstance(answer, str):
             found, expected = ("one word", "a list") if question.many else ("a list", "one word")
             example = f'["{known[0]}"]' if question.many else f'"{known[0]}"'
             raise LitgenError(f"{name} is {found}, expected {expected}", f"{name} = {example}")
         for _, value in pairs({name: answer}):
-            if value not in known:
+            if question.is_open:
+                if expected := condition(question.check, {name: value}):
+                    raise LitgenError(
+                        f"{name} is {value!r}, expected {expected}", f"{name} {known[0]}"
+                    )
+            elif value not in known:
                 raise LitgenError(f"unknown {name} {value!r}", suggestion(value, known))
 
 
 def read_answers(questions: Sequence[Question], found: Mapping[str, object]) -> Answers:
     """Answers as a TOML file has them; raises LitgenError for what is none."""
     answers: Answers = {}
+    numbers = {question.name for question in questions if question.is_open}
     for kind, answer in found.items():
+        if kind in numbers and type(answer) is int:
+            answer = str(answer)
         listed = answer if isinstance(answer, list) else [answer]
         values = [value for value in listed if isinstance(value, str)]
         if odd := [value for value in listed if not isinstance(value, str)]:
@@ -170,14 +190,16 @@ def _settled(
     questions: Sequence[Question], answers: Answers, wanted: Answers, kind: str
 ) -> Answers:
     """What is wanted, where needed with other answers to the slots that come after this kind."""
-    later = [question.name for question in questions if not question.many]
-    later = later[later.index(kind) + 1 :] if kind in later else []
+    after = itertools.dropwhile(lambda question: question.name != kind, questions)
+    later = [question.name for question in after if not question.many and question.name != kind]
     kept = [pair for pair in pairs(wanted) if pair[0] not in later]
     if found := nearest(questions, wanted, kept):
         return found
     # The change that was asked for, with as little as possible of the rest given up.
     changed = [pair for pair in pairs(wanted) if pair not in pairs(answers)]
     other = pairs(nearest(questions, wanted, changed) or {})
+    if not other and (needs := [n for pair in changed for n in needed(questions, *pair)]):
+        raise LitgenError(f"{kind} needs {needs[0]}", f"litgen add {needs[0].split(' or ')[0]}")
     in_sets = {question.name for question in questions if question.many}
     steps = [f"remove {k} {v}" for k, v in kept if k in in_sets and (k, v) not in other]
     steps += [f"add {k} {v}" for k, v in other if k not in in_sets and (k, v) not in kept]

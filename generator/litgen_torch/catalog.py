@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from litgen_torch.render import evaluate, settings
+from litgen_torch.render import condition, settings
 
 Answer = str | tuple[str, ...]  # one choice, or a set's: sorted, each once
 
@@ -22,15 +22,16 @@ class Choice:
 
     def obstacle(self, answers: Mapping[str, Answer]) -> str:
         """What this choice needs that the other answers do not give, in words."""
-        return evaluate(self.condition, answers) if self.condition else ""
+        return condition(self.condition, answers) if self.condition else ""
 
 
 @dataclass(frozen=True)
 class Question:
     """Something to choose: one of the choices or, if `many`, any number of them.
 
-    `default` and `when` are templates over the other answers; where many can be chosen, none is the
-    default.
+    Without choices it is open: any text is an answer for which the template `check` is empty, which
+    else says what is expected. `default` and `when` are templates over the other answers; where
+    many can be chosen, none is the default.
     """
 
     name: str
@@ -39,14 +40,22 @@ class Question:
     when: str
     choices: tuple[Choice, ...]
     many: bool = False
+    check: str = ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is answered in the user's own words, such as a number."""
+        return not self.choices
 
     def applies(self, answers: Mapping[str, Answer]) -> bool:
         """Whether the question makes sense with these answers to the questions before it."""
-        return evaluate(self.when, answers) != "False" if self.when else True
+        return condition(self.when, answers) != "False" if self.when else True
 
     def values(self, answers: Mapping[str, Answer]) -> list[str]:
         """The choices, the default for these answers first."""
-        first = evaluate(self.default, answers)
+        first = condition(self.default, answers)
+        if self.is_open:
+            return [first]
         return sorted((choice.value for choice in self.choices), key=lambda value: value != first)
 
     def first(self, answers: Mapping[str, Answer]) -> Answer:
@@ -60,12 +69,14 @@ class Question:
     def chosen(self, answer: Answer) -> list[Choice]:
         """The choices of which an answer consists."""
         values = (answer,) if isinstance(answer, str) else answer
+        if self.is_open:
+            return [Choice(value, self.help, self.check) for value in values]
         return [choice for choice in self.choices if choice.value in values]
 
 
 @cache
 def questions() -> tuple[Question, ...]:
-    """The questions that offer choices, in the order in which they are asked."""
+    """All questions but the project's name, in the order in which they are asked."""
     return tuple(
         Question(
             name=name,
@@ -76,12 +87,13 @@ def questions() -> tuple[Question, ...]:
                 Choice(
                     choice["value"], summary, choice.get("validator", ""), choice.get("page", "")
                 )
-                for summary, choice in about["choices"].items()
+                for summary, choice in about.get("choices", {}).items()
             ),
             many=about.get("multiselect", False),
+            check=about.get("validator", ""),
         )
         for name, about in settings().items()
-        if not name.startswith("_") and "choices" in about
+        if not name.startswith("_") and name != "project_name"
     )
 
 

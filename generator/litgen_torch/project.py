@@ -11,7 +11,14 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from litgen_torch.answers import Answers, check_name, complete, read_answers, with_defaults
+from litgen_torch.answers import (
+    Answers,
+    asked,
+    check_name,
+    complete,
+    read_answers,
+    with_defaults,
+)
 from litgen_torch.branches import joined
 from litgen_torch.catalog import questions
 from litgen_torch.compare import changed
@@ -205,7 +212,7 @@ def _answers(record: Record, template: Origin | None) -> Answers:
     if template:  # its own questions, which are asked when it is at hand
         return answers_from_record(record.answers)
     try:  # to questions that are new since then, the defaults
-        return complete(questions(), read_answers(questions(), record.answers))
+        return complete(questions(), asked(questions(), read_answers(questions(), record.answers)))
     except LitgenError as error:
         if not is_newer(installed(), record.version):
             raise

@@ -6,12 +6,13 @@ gives the same bytes.
 
 import re
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2.meta import find_undeclared_variables
 from jinja2.sandbox import SandboxedEnvironment
 
 Tree = dict[str, str]  # path below the project's folder, with /, to text
@@ -51,8 +52,25 @@ def render(answers: Mapping[str, object]) -> Tree:
 
 
 def evaluate(template: str, answers: Mapping[str, object]) -> str:
-    """A short template from copier.yml, such as a condition, with these answers."""
+    """One template, such as a line of copier.yml, with these answers."""
     return _compiled(template).render(answers).strip()
+
+
+def condition(template: str, answers: Mapping[str, object]) -> str:
+    """The same for one that includes no other; it is evaluated once for what it depends on."""
+    needed = {name: answers[name] for name in variables(template) if name in answers}
+    return _condition(template, frozenset(needed.items()))
+
+
+@lru_cache(maxsize=10_000)
+def _condition(template: str, needed: frozenset[tuple[str, object]]) -> str:
+    return evaluate(template, dict(needed))
+
+
+@cache
+def variables(template: str) -> frozenset[str]:
+    """The answers on which a template depends that includes no other."""
+    return frozenset(find_undeclared_variables(_environment().parse(template)))
 
 
 def _files(folder: Path) -> list[Path]:

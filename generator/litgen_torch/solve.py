@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from litgen_torch.catalog import Answer, Question
+from litgen_torch.render import variables
 
 Given = Mapping[str, Answer]
 Pair = tuple[str, str]  # a question and one choice: a slot's only one, or one of a set
@@ -11,10 +12,13 @@ Pair = tuple[str, str]  # a question and one choice: a slot's only one, or one o
 
 def solutions(questions: Sequence[Question], given: Given) -> Iterator[dict[str, Answer]]:
     """All valid combinations that contain the given answers, those of defaults first."""
+    ahead = {q.name: given.get(q.name, ()) for q in questions if q.many or q.name in given}
 
     def extend(answers: dict[str, Answer], rest: Sequence[Question]) -> Iterator[dict[str, Answer]]:
         if not rest:
             yield answers
+            return
+        if _is_excluded(given, rest, ahead | answers):
             return
         question = rest[0]
         if not question.applies(answers):
@@ -32,37 +36,71 @@ def solutions(questions: Sequence[Question], given: Given) -> Iterator[dict[str,
     return extend({}, questions)
 
 
+def _is_excluded(given: Given, rest: Sequence[Question], known: Given) -> bool:
+    """Whether what is known by now excludes a given answer that comes later."""
+    later = [question for question in rest if question.name in given]
+    unknown = {question.name for question in rest} - known.keys()
+    return any(
+        (unknown.isdisjoint(variables(question.when)) and not question.applies(known))
+        or any(
+            unknown.isdisjoint(variables(choice.condition)) and choice.obstacle(known)
+            for choice in question.chosen(given[question.name])
+        )
+        for question in later
+    )
+
+
 def possible(questions: Sequence[Question], given: Given) -> bool:
     """Whether some project has all the given answers."""
     return next(solutions(questions, given), None) is not None
 
 
-def needed(questions: Sequence[Question], name: str, value: str) -> list[str]:
-    """What a choice needs: the earliest question whose answer it narrows, with what is left."""
+def needed(
+    questions: Sequence[Question], name: str, value: str, beside: Sequence[Pair] = ()
+) -> list[str]:
+    """What a choice needs: the earliest question whose answer it narrows, with what is left.
+
+    Members of sets that it may need are told, unless they are `beside` it.
+    """
+    base = [(name, value), *beside]
+    in_a_set = not possible(questions, gathered(questions, base))
     for earlier in itertools.takewhile(lambda question: question.name != name, questions):
-        values = [] if earlier.many else [choice.value for choice in earlier.choices]
-        pairs_with = [(v, gathered(questions, [(name, value), (earlier.name, v)])) for v in values]
+        values = [choice.value for choice in earlier.choices if earlier.many is in_a_set]
+        pairs_with = [(v, gathered(questions, [*base, (earlier.name, v)])) for v in values]
         fitting = [v for v, given in pairs_with if possible(questions, given)]
-        if len(fitting) < len(values):
+        if fitting if in_a_set else len(fitting) < len(values):
             return [f"{earlier.name} {' or '.join(fitting)}"]
     return []
 
 
 def obstacle(questions: Sequence[Question], given: Given) -> str:
     """Why the given answers do not go together: the fewest that exclude each other."""
+    beside = {pair: _beside(questions, given, pair) for pair in pairs(given)}
     culprits = next(
         some
         for size in range(1, len(pairs(given)) + 1)
         for some in itertools.combinations(pairs(given), size)
-        if not possible(questions, gathered(questions, some))
+        if not possible(
+            questions, gathered(questions, {*some, *(p for one in some for p in beside[one])})
+        )
     )
     found = [f"{name} {value}" for name, value in culprits]
     reasons = [
         f"{value} needs {' and '.join(needs)}"
         for name, value in culprits
-        if (needs := needed(questions, name, value))
+        if (needs := needed(questions, name, value, beside[name, value]))
     ]
+    if len(culprits) == 1:
+        return f"{culprits[0][0]} {reasons[0]}" if reasons else f"{found[0]} is not possible"
     return f"{' and '.join(found)} do not go together" + ": " * bool(reasons) + ", ".join(reasons)
+
+
+def _beside(questions: Sequence[Question], given: Given, pair: Pair) -> list[Pair]:
+    """The given members of sets, where without any there is no such choice."""
+    if possible(questions, gathered(questions, [pair])):
+        return []
+    sets = {question.name for question in questions if question.many}
+    return [other for other in pairs(given) if other[0] in sets]
 
 
 def nearest(

@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import zlib
+from enum import Enum
 from pathlib import Path
 
 import pytest
@@ -153,3 +154,28 @@ def test_paths_of_another_system_are_no_hindrance(checkpoint, monkeypatch):
         content.replace(name, b"NoSuchPath"[: len(name)].ljust(len(name), b"_")),
     )
     assert Checkpoints(checkpoint.parent).load(checkpoint, Net())["step"] == 1
+
+
+class Older(pickle.Pickler):
+    """Writes the members of an enumeration as Python 3.11.2 does."""
+
+    def reducer_override(self, value):
+        return (getattr, (type(value), value.name)) if isinstance(value, Enum) else NotImplemented
+
+
+def test_a_plan_that_an_older_python_wrote_is_read(checkpoint):
+    older = io.BytesIO()
+    Older(older).dump(plan(checkpoint))
+    assert b"getattr" in older.getvalue()
+    rewrite(checkpoint, ".metadata", older.getvalue())
+    assert Checkpoints(checkpoint.parent).load(checkpoint, Net())["step"] == 1
+
+
+@pytest.mark.parametrize("of", [(StorageMeta, "__init__"), ("text", "join")], ids=["class", "text"])
+def test_an_attribute_of_anything_else_is_refused(checkpoint, of):
+    class Attribute:
+        def __reduce__(self):
+            return getattr, of
+
+    rewrite(checkpoint, ".metadata", pickle.dumps(Attribute()))
+    refused(checkpoint, "is not as this library writes checkpoints: .+")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from test_checkpoint import damage, equal, in_processes
 from training import train
 
@@ -86,10 +87,9 @@ def test_every_dtype_and_shape_is_written_to_the_bit(tmp_path):
 
 
 def test_the_library_of_that_name_reads_it(tmp_path):
-    library = pytest.importorskip("safetensors.torch")
     train(tmp_path / "checkpoints", "single", 1, save_at=[1])
     main(tmp_path, None, average=True)
-    found = library.load_file(tmp_path / "model.safetensors")
+    found = load_file(tmp_path / "model.safetensors")
     assert equal(found, read_weights(tmp_path / "checkpoints" / "step-00000001"))
 
 

@@ -6,6 +6,7 @@ to be called. Here it may name only what a plan of tensors is made of.
 
 import pickle
 import re
+from enum import Enum
 from pathlib import PurePath
 from typing import Any
 
@@ -64,4 +65,12 @@ class _Plan(pickle.Unpickler):
             return super().find_class(module, name)
         if module == "torch" and isinstance(found := getattr(torch, name, None), torch.dtype):
             return found
+        if (module, name) == ("builtins", "getattr"):  # Python 3.11.0 to 3.11.3 writes enums so
+            return _member
         raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+
+
+def _member(kind: type, name: str) -> Enum:
+    if not issubclass(kind, Enum):  # which only a kind of the plan can be
+        raise pickle.UnpicklingError(f"it asks for {name} of {kind}")
+    return kind[name]

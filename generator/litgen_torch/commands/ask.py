@@ -16,6 +16,9 @@ def ask(given: Answers) -> Answers:
         chosen = complete(questions(), answers)
         if question.name in answers or question.name not in chosen:
             continue
+        if question.is_open:
+            answers[question.name] = _words(question)
+            continue
         fitting = [
             choice
             for choice in question.choices
@@ -72,6 +75,29 @@ def _some_of(question: Question, choices: list[Choice]) -> list[str]:
         instruction="(space chooses, enter goes on)",
     ).unsafe_ask()
     return chosen
+
+
+def _words(question: Question) -> str:
+    def expected(text: str) -> str:
+        return question.chosen(text)[0].obstacle({question.name: text})
+
+    if _is_plain():
+
+        def read(text: str) -> str:
+            if wrong := expected(text):
+                raise click.UsageError(f"expected {wrong}")
+            return text
+
+        words: str = click.prompt(question.help, default=question.default, value_proc=read)
+        return words
+    import questionary
+
+    words = questionary.text(
+        question.help,
+        default=question.default,
+        validate=lambda text: f"expected {wrong}" if (wrong := expected(text)) else True,
+    ).unsafe_ask()
+    return words
 
 
 def _is_plain() -> bool:

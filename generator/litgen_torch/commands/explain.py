@@ -41,7 +41,7 @@ def command(words: tuple[str, ...], as_json: bool, trust: bool) -> None:
     mine = owners_files(project, tree | other) if project and is_there else {}
     pieces = owned(other, tree, mine) if is_there else would_bring(other, tree)
     question = next(question for question in questions() if question.name == kind)
-    about = described(question, next(c for c in question.choices if c.value == choice))
+    about = described(question, question.chosen(question.answer(choice))[0])
     if as_json:
         files = [asdict(piece) for piece in pieces]
         said = {"kind": kind, "choice": choice} | about | {"in_project": is_there}

@@ -33,7 +33,7 @@ def command(as_json: bool) -> None:
         flag = f"--{question.name}" if question.name in FLAGS else f"--with {question.name}=…"
         many = "    any number of these" if question.many else ""
         click.echo(f"{click.style(flag, bold=True)}    {question.help}{many}")
-        click.echo("\n".join(_rows(question)))
+        click.echo("\n".join(_rows(question)) if question.choices else _open(question))
         click.echo()
 
 
@@ -53,6 +53,11 @@ def _rows(question: Question) -> list[str]:
             row += click.style(f"    {words}" if fits else f"\n{below}{words}", dim=True)
         rows.append(row)
     return rows
+
+
+def _open(question: Question) -> str:
+    needs = needed(questions(), question.name, question.default)
+    return f"  {question.default}, or another" + click.style(f"    needs {needs[0]}", dim=True)
 
 
 def _show_questions(project: Project, *, as_json: bool) -> None:
@@ -79,6 +84,7 @@ def _data(question: Question) -> dict[str, object]:
         "name": question.name,
         "help": question.help,
         "many": question.many,
+        "open": question.is_open,
         "choices": [
             {"value": choice.value} | described(question, choice) for choice in question.choices
         ],
@@ -97,7 +103,11 @@ def described(question: Question, choice: Choice) -> dict[str, Any]:
 
 def brought(question: Question, value: str) -> list[str]:
     """The packages that a project needs with this choice, and not with another in its place."""
-    answers = complete(questions(), {question.name: question.answer(value)})
+    if question.is_open:
+        return []
+    found = complete(questions(), {question.name: question.answer(value)})
+    # What is open follows from the choices, and from some of them it does not follow.
+    answers = {q.name: found[q.name] for q in questions() if q.name in found and not q.is_open}
     others = [()] if question.many else question.values(answers)
     alike: list[Answers] = [answers | {question.name: other} for other in others]
     without = [_packages(each) for each in alike if possible(questions(), each)]

@@ -1,0 +1,233 @@
+"""Launchers: files beside a train.py that stays as it is, which say at once what cannot be."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from projects import Run
+
+from litgen_torch.answers import Answers, complete, read_answers, with_choice, without_choice
+from litgen_torch.catalog import questions
+from litgen_torch.errors import LitgenError
+from litgen_torch.project import from_templates, read_project
+from litgen_torch.render import Tree
+
+NAME = "proj"
+LAUNCHERS = {
+    "torchrun": "launch/torchrun.sh",
+    "slurm": "launch/slurm.sbatch",
+    "mpi": "launch/mpirun.sh",
+}
+FOR_MANY = ("torchrun", "mpi")  # processes, and not for one
+
+
+def project(**given: str | tuple[str, ...]) -> Tree:
+    return from_templates(NAME, complete(questions(), given))
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+@pytest.mark.parametrize("strategy", ["single", "ddp"])
+def test_a_launcher_leaves_all_code_as_it_is(launcher: str, strategy: str) -> None:
+    if strategy == "single" and launcher in FOR_MANY:
+        return
+    plain, added = project(strategy=strategy), project(strategy=strategy, launcher=(launcher,))
+    several = ["runtime/machines.py"] if strategy == "ddp" else []
+    assert added.keys() - plain.keys() == {LAUNCHERS[launcher], *several}
+    differing = {path for path in plain if plain[path] != added[path]}
+    assert differing == {"README.md", "AGENTS.md"} | ({".gitignore"} & {*differing})
+
+
+@pytest.mark.parametrize("strategy", ["single", "fsdp"])
+@pytest.mark.parametrize("data", ["digits", "shards"])
+@pytest.mark.parametrize("gpus", ["0", "8"])
+def test_every_launcher_is_sound_bash(strategy: str, data: str, gpus: str, tmp_path: Path) -> None:
+    numbers = {} if strategy == "single" else {"gpus": gpus}
+    launchers = tuple(name for name in LAUNCHERS if strategy != "single" or name not in FOR_MANY)
+    features = ("time-limit",) if gpus == "8" else ()
+    tree = project(strategy=strategy, data=data, launcher=launchers, feature=features, **numbers)
+    for path in (LAUNCHERS[launcher] for launcher in launchers):
+        (tmp_path / "file").write_text(tree[path])
+        done = subprocess.run(["bash", "-n", "file"], cwd=tmp_path, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, ""), path
+        assert tree[path].startswith("#!/usr/bin/env bash\n")
+        assert max(map(len, tree[path].splitlines())) <= 104
+
+
+def test_their_answers_stand_in_their_files() -> None:
+    all_of_them = {"strategy": "ddp", "launcher": tuple(LAUNCHERS)}
+    tree = project(**all_of_them, nodes="3", gpus="2", time="1-12:00:00")
+    batch = tree["launch/slurm.sbatch"]
+    for line in ("--nodes=3", "--ntasks-per-node=2", "--gpus-per-node=2", "--time=1-12:00:00"):
+        assert f"#SBATCH {line}" in batch
+    for script in (tree["launch/torchrun.sh"], tree["launch/mpirun.sh"]):
+        assert "NODES=${NODES:-3}" in script and "GPUS=${GPUS:-2}" in script
+    on_cpus = project(**all_of_them, gpus="0")["launch/slurm.sbatch"]
+    assert "--ntasks-per-node=1" in on_cpus and "--gpus-per-node" not in on_cpus
+
+
+NO_ANSWERS = {
+    "no machine": ({"nodes": "0"}, "nodes is '0', expected a number of machines"),
+    "part of a machine": ({"nodes": "1.5"}, "expected a number of machines"),
+    "less than no GPU": ({"gpus": "-1"}, "expected a number of GPUs"),
+    "minutes for hours": ({"time": "4:00"}, "expected hours:minutes:seconds"),
+    "no time to save": ({"time": "0:09:59"}, "of which the last 5 minutes are kept for saving"),
+    "a line of its own": ({"time": "4:00:00\n#SBATCH --wrap=x"}, r"4:00:00\n"),
+}
+
+
+@pytest.mark.parametrize(("given", "told"), NO_ANSWERS.values(), ids=NO_ANSWERS)
+def test_what_is_no_answer_is_told_with_one_that_is(given: dict[str, str], told: str) -> None:
+    with pytest.raises(LitgenError) as refused:
+        project(strategy="ddp", launcher=("slurm",), **given)
+    assert told in refused.value.message
+    kind, example = refused.value.hint.split()
+    assert project(strategy="ddp", launcher=("slurm",), **{kind: example})
+
+
+def test_an_answer_without_its_launcher_is_refused_with_what_it_needs() -> None:
+    with pytest.raises(LitgenError, match="^nodes 2 needs launcher torchrun or slurm or mpi$"):
+        project(nodes="2")
+    with pytest.raises(LitgenError, match="^nodes 2 and strategy single do not go together"):
+        project(nodes="2", strategy="single", launcher=("slurm",))
+    with pytest.raises(LitgenError) as refused:
+        with_choice(questions(), complete(questions(), {"strategy": "ddp"}), "time", "8:00:00")
+    assert refused.value.message == "time needs launcher slurm"
+    assert refused.value.hint == "litgen add launcher slurm"
+
+
+def test_answers_come_and_go_with_their_launchers() -> None:
+    plain: Answers = complete(questions(), {"strategy": "ddp"})
+    one = with_choice(questions(), plain, "launcher", "torchrun")
+    assert one == plain | {"launcher": ("torchrun",), "nodes": "1", "gpus": "8"}
+    both = with_choice(
+        questions(), with_choice(questions(), one, "nodes", "4"), "launcher", "slurm"
+    )
+    assert (both["nodes"], both["time"]) == ("4", "4:00:00")
+    assert without_choice(questions(), both, "launcher", "torchrun")["nodes"] == "4"
+    left = without_choice(questions(), both, "launcher", "slurm")
+    assert left == one | {"nodes": "4"}
+    assert without_choice(questions(), left, "launcher", "torchrun") == plain
+
+
+def test_a_number_in_a_file_of_answers_needs_no_quotes() -> None:
+    assert read_answers(questions(), {"nodes": 2, "gpus": "4"}) == {"nodes": "2", "gpus": "4"}
+
+
+def test_a_launcher_is_added_changed_and_removed_in_a_project(litgen: Run, tmp_path: Path) -> None:
+    litgen("new", NAME, "--strategy", "ddp", "-y")
+    before = read_project(tmp_path / NAME)
+    folder = tmp_path / NAME
+    assert litgen("add", "slurm", cwd=folder).returncode == 0
+    file = folder / "launch/slurm.sbatch"
+    file.write_text(file.read_text().replace("--cpus-per-task=4", "--cpus-per-task=9"))
+    assert litgen("add", "nodes", "2", cwd=folder).returncode == 0
+    assert "#SBATCH --nodes=2\n" in file.read_text() and "--cpus-per-task=9" in file.read_text()
+    file.write_text(file.read_text().replace("--cpus-per-task=9", "--cpus-per-task=4"))
+    assert litgen("remove", "slurm", cwd=folder).returncode == 0
+    after = read_project(folder)
+    assert (after.answers, after.base, file.exists()) == (before.answers, before.base, False)
+
+
+def test_an_answer_that_a_merge_left_without_its_launcher_is_no_damage(
+    litgen: Run, tmp_path: Path
+) -> None:
+    litgen("new", NAME, "--strategy=ddp", "--with=launcher=slurm", "--with=nodes=2", "-y")
+    record = tmp_path / NAME / ".litgen/project.toml"
+    record.write_text(record.read_text().replace("slurm = true", "slurm = false"))
+    answers = read_project(tmp_path / NAME).answers
+    assert answers == complete(questions(), {"strategy": "ddp"})
+
+
+def started(launcher: str, folder: Path, given: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """The script, with an engine that only says what it is given."""
+    path = LAUNCHERS[launcher]
+    for file in (folder / path, folder / "bin" / Path(path).stem):
+        file.parent.mkdir(exist_ok=True)
+    (folder / path).write_text(project(strategy="ddp", launcher=(launcher,))[path])
+    file.write_text('#!/bin/sh\necho "$MASTER_ADDR" "$@"\n')
+    file.chmod(0o755)
+    environment = {"PATH": f"{file.parent}:{os.environ['PATH']}"} | given
+    words = ["bash", path, "--steps", "5"]
+    return subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
+
+
+STARTS = {
+    "one": ("torchrun", {}, "--standalone --nproc-per-node 8"),
+    "a CPU": ("torchrun", {"GPUS": "0"}, "--standalone --nproc-per-node 1"),
+    "two": (
+        "torchrun",
+        {"NODES": "2", "HEAD": "one"},
+        "--nnodes 2 --rdzv-backend c10d --rdzv-endpoint one ",
+    ),
+    "an address": (
+        "torchrun",
+        {"NODES": "2", "HEAD": "one", "ADDRESS": "10.0.0.2"},
+        "--rdzv-id proj --local-addr 10.0.0.2 ",
+    ),
+    "up to three": (
+        "torchrun",
+        {"NODES": "1:3", "HEAD": "one", "GPUS": "2"},
+        "--deal accumulate=12 train.py",
+    ),
+    "two to four": (
+        "torchrun",
+        {"NODES": "2:4", "HEAD": "one:1", "GPUS": "1"},
+        "--deal accumulate=12 train",
+    ),
+    "three": ("torchrun", {"NODES": "3:3", "HEAD": "one"}, "--nnodes 3:3"),
+    "one by MPI": ("mpi", {}, "localhost --host localhost:8 --map-by ppr:8:node"),
+    "a CPU by MPI": ("mpi", {"GPUS": "0"}, "--host localhost:1 --map-by ppr:1:node"),
+    "another by MPI": ("mpi", {"HOSTS": "far"}, "far --host far:8 --map-by ppr:8:node"),
+    "two by MPI": (
+        "mpi",
+        {"NODES": "2", "HOSTS": "one,other", "GPUS": "2"},
+        "one --host one:2,other:2 --map-by ppr:2:node",
+    ),
+}
+
+
+@pytest.mark.parametrize(("launcher", "given", "told"), STARTS.values(), ids=STARTS)
+def test_the_engine_is_started_as_the_variables_say(
+    tmp_path: Path, launcher: str, given: dict[str, str], told: str
+) -> None:
+    done = started(launcher, tmp_path, given)
+    assert done.returncode == 0, done.stderr
+    assert told in done.stdout and done.stdout.endswith("train.py --name proj --steps 5\n")
+
+
+BAD = {
+    "no machine": ("torchrun", {"NODES": "0"}, "NODES is '0'"),
+    "fewer than the fewest": ("torchrun", {"NODES": "4:2", "HEAD": "one"}, "NODES is '4:2'"),
+    "three numbers": ("torchrun", {"NODES": "1:2:3", "HEAD": "one"}, "NODES is '1:2:3'"),
+    "a word": ("torchrun", {"GPUS": "all"}, "GPUS is 'all'"),
+    "no process": ("torchrun", {"PROCESSES": "0"}, "PROCESSES is '0'"),
+    "nowhere to meet": ("torchrun", {"NODES": "2"}, "2 machines do not know where to meet"),
+    "no machine by MPI": ("mpi", {"NODES": "0"}, "NODES is '0'"),
+    "some machines by MPI": ("mpi", {"NODES": "1:2"}, "NODES is '1:2'"),
+    "a word by MPI": ("mpi", {"GPUS": "all"}, "GPUS is 'all'"),
+    "no process by MPI": ("mpi", {"PROCESSES": "0"}, "PROCESSES is '0'"),
+    "no names by MPI": ("mpi", {"NODES": "2"}, "HOSTS names 0 machines, expected 2"),
+    "one name by MPI": ("mpi", {"NODES": "2", "HOSTS": "a"}, "HOSTS names 1 machines, expected 2"),
+}
+
+
+@pytest.mark.parametrize(("launcher", "given", "told"), BAD.values(), ids=BAD)
+def test_what_cannot_be_started_is_told_in_two_lines(
+    tmp_path: Path, launcher: str, given: dict[str, str], told: str
+) -> None:
+    done = started(launcher, tmp_path, given)
+    lines = done.stderr.splitlines()
+    assert (done.returncode, done.stdout, len(lines)) == (1, "", 2)
+    assert told in lines[0] and lines[1].startswith("  fix: ")
+
+
+def test_the_batch_file_says_where_it_belongs(tmp_path: Path) -> None:
+    text = project(strategy="ddp", launcher=("slurm",))["launch/slurm.sbatch"]
+    (tmp_path / "job").write_text(text)
+    for job, told in (("", "this is a batch file of SLURM"), ("7", "is not the project's folder")):
+        environment = {"PATH": os.environ["PATH"], "SLURM_JOB_ID": job}
+        done = subprocess.run(
+            ["bash", "job"], cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 1 and told in done.stderr.splitlines()[0]
