@@ -34,9 +34,10 @@ matrix: .venv/.ready
 	$(BIN)/python -m pytest -n 2 -m slow
 
 # Launchers under their engines: a SLURM of two nodes on this machine, from Debian's packages, which
-# are fetched into .slurm/; torchrun on this machine and, as root, on two network namespaces; Open MPI,
-# where it is installed.
+# are fetched into .slurm/; torchrun on this machine and, as root, on two network namespaces; Open MPI
+# and buildah, where they are installed; the published schemas of Kubernetes.
 cluster: .venv/.ready
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev,cluster]'
 	$(BIN)/python -m pytest tests/cluster -m cluster
 
 storm: .venv/.ready
@@ -71,4 +72,4 @@ examples: .venv/.ready
 	OMP_NUM_THREADS=$$(nproc) $(BIN)/python examples/generate.py --train
 
 clean:
-	rm -rf .venv .venv-peers demo dist
+	rm -rf .venv .venv-peers .slurm demo dist

@@ -47,8 +47,14 @@ def is_answer(question: Question, word: str) -> bool:
     return not question.chosen(word)[0].obstacle({question.name: word})
 
 
+# Of the open questions two: the more are asked in vain, the longer is the way to what works.
 SOME_ANSWERS = st.fixed_dictionaries(
-    {}, optional={question.name: some_of(question) for question in questions()}
+    {},
+    optional={
+        question.name: some_of(question)
+        for question in questions()
+        if not question.is_open or question.name in ("nodes", "time")
+    },
 )
 
 
@@ -75,7 +81,7 @@ def test_what_is_not_said_follows_from_what_is(
 
 
 @given(SOME_ANSWERS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_answers_are_kept_or_refused_with_the_nearest_that_works(said: Answers) -> None:
     try:
         project = complete(questions(), said)

@@ -1,24 +1,29 @@
 """Launchers: files beside a train.py that stays as it is, which say at once what cannot be."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 from projects import Run
 
 from litgen_torch.answers import Answers, complete, read_answers, with_choice, without_choice
-from litgen_torch.catalog import questions
+from litgen_torch.catalog import packages, questions
 from litgen_torch.errors import LitgenError
 from litgen_torch.project import from_templates, read_project
 from litgen_torch.render import Tree
 
 NAME = "proj"
-LAUNCHERS = {
-    "torchrun": "launch/torchrun.sh",
-    "slurm": "launch/slurm.sbatch",
-    "mpi": "launch/mpirun.sh",
+FILES = {
+    "torchrun": ["launch/torchrun.sh"],
+    "slurm": ["launch/slurm.sbatch"],
+    "mpi": ["launch/mpirun.sh"],
+    "docker": [".dockerignore", "launch/Dockerfile", "launch/requirements.txt"],
+    "kubernetes": ["launch/kubernetes.yaml", "launch/trainjob.yaml"],
 }
+SCRIPTS = {name: FILES[name][0] for name in ("torchrun", "slurm", "mpi")}
 FOR_MANY = ("torchrun", "mpi")  # processes, and not for one
 
 
@@ -26,14 +31,14 @@ def project(**given: str | tuple[str, ...]) -> Tree:
     return from_templates(NAME, complete(questions(), given))
 
 
-@pytest.mark.parametrize("launcher", LAUNCHERS)
+@pytest.mark.parametrize("launcher", FILES)
 @pytest.mark.parametrize("strategy", ["single", "ddp"])
 def test_a_launcher_leaves_all_code_as_it_is(launcher: str, strategy: str) -> None:
     if strategy == "single" and launcher in FOR_MANY:
         return
     plain, added = project(strategy=strategy), project(strategy=strategy, launcher=(launcher,))
-    several = ["runtime/machines.py"] if strategy == "ddp" else []
-    assert added.keys() - plain.keys() == {LAUNCHERS[launcher], *several}
+    several = ["runtime/machines.py"] if strategy == "ddp" and launcher != "docker" else []
+    assert added.keys() - plain.keys() == {*FILES[launcher], *several}
     differing = {path for path in plain if plain[path] != added[path]}
     assert differing == {"README.md", "AGENTS.md"} | ({".gitignore"} & {*differing})
 
@@ -43,10 +48,10 @@ def test_a_launcher_leaves_all_code_as_it_is(launcher: str, strategy: str) -> No
 @pytest.mark.parametrize("gpus", ["0", "8"])
 def test_every_launcher_is_sound_bash(strategy: str, data: str, gpus: str, tmp_path: Path) -> None:
     numbers = {} if strategy == "single" else {"gpus": gpus}
-    launchers = tuple(name for name in LAUNCHERS if strategy != "single" or name not in FOR_MANY)
+    launchers = tuple(name for name in SCRIPTS if strategy != "single" or name not in FOR_MANY)
     features = ("time-limit",) if gpus == "8" else ()
     tree = project(strategy=strategy, data=data, launcher=launchers, feature=features, **numbers)
-    for path in (LAUNCHERS[launcher] for launcher in launchers):
+    for path in (SCRIPTS[launcher] for launcher in launchers):
         (tmp_path / "file").write_text(tree[path])
         done = subprocess.run(["bash", "-n", "file"], cwd=tmp_path, capture_output=True, text=True)
         assert (done.returncode, done.stderr) == (0, ""), path
@@ -55,7 +60,7 @@ def test_every_launcher_is_sound_bash(strategy: str, data: str, gpus: str, tmp_p
 
 
 def test_their_answers_stand_in_their_files() -> None:
-    all_of_them = {"strategy": "ddp", "launcher": tuple(LAUNCHERS)}
+    all_of_them = {"strategy": "ddp", "launcher": tuple(FILES)}
     tree = project(**all_of_them, nodes="3", gpus="2", time="1-12:00:00")
     batch = tree["launch/slurm.sbatch"]
     for line in ("--nodes=3", "--ntasks-per-node=2", "--gpus-per-node=2", "--time=1-12:00:00"):
@@ -73,20 +78,26 @@ NO_ANSWERS = {
     "minutes for hours": ({"time": "4:00"}, "expected hours:minutes:seconds"),
     "no time to save": ({"time": "0:09:59"}, "of which the last 5 minutes are kept for saving"),
     "a line of its own": ({"time": "4:00:00\n#SBATCH --wrap=x"}, r"4:00:00\n"),
+    "an image of no name": ({"image": "Training:1"}, "expected the name of an image"),
+    "an image in quotes": ({"image": 'a"b'}, "expected the name of an image"),
+    "a claim in capitals": ({"volume": "Runs"}, "expected a name of Kubernetes"),
+    "a claim that is a path": ({"volume": "runs/a"}, "expected a name of Kubernetes"),
 }
 
 
 @pytest.mark.parametrize(("given", "told"), NO_ANSWERS.values(), ids=NO_ANSWERS)
 def test_what_is_no_answer_is_told_with_one_that_is(given: dict[str, str], told: str) -> None:
     with pytest.raises(LitgenError) as refused:
-        project(strategy="ddp", launcher=("slurm",), **given)
+        project(strategy="ddp", launcher=("slurm", "kubernetes"), **given)
     assert told in refused.value.message
     kind, example = refused.value.hint.split()
-    assert project(strategy="ddp", launcher=("slurm",), **{kind: example})
+    assert project(strategy="ddp", launcher=("slurm", "kubernetes"), **{kind: example})
 
 
 def test_an_answer_without_its_launcher_is_refused_with_what_it_needs() -> None:
-    with pytest.raises(LitgenError, match="^nodes 2 needs launcher torchrun or slurm or mpi$"):
+    with pytest.raises(
+        LitgenError, match="^nodes 2 needs launcher torchrun or slurm or mpi or kubernetes$"
+    ):
         project(nodes="2")
     with pytest.raises(LitgenError, match="^nodes 2 and strategy single do not go together"):
         project(nodes="2", strategy="single", launcher=("slurm",))
@@ -141,7 +152,7 @@ def test_an_answer_that_a_merge_left_without_its_launcher_is_no_damage(
 
 def started(launcher: str, folder: Path, given: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """The script, with an engine that only says what it is given."""
-    path = LAUNCHERS[launcher]
+    path = SCRIPTS[launcher]
     for file in (folder / path, folder / "bin" / Path(path).stem):
         file.parent.mkdir(exist_ok=True)
     (folder / path).write_text(project(strategy="ddp", launcher=(launcher,))[path])
@@ -231,3 +242,41 @@ def test_the_batch_file_says_where_it_belongs(tmp_path: Path) -> None:
             ["bash", "job"], cwd=tmp_path, env=environment, capture_output=True, text=True
         )
         assert done.returncode == 1 and told in done.stderr.splitlines()[0]
+
+
+def test_the_image_installs_what_the_project_needs_in_versions_that_are_tested() -> None:
+    tested = Path(__file__).parents[1].joinpath("constraints.txt").read_text().splitlines()
+    for data, logger in (("digits", ("wandb", "tensorboard")), ("folder", ()), ("text", ())):
+        feature = ("metrics",) if data == "digits" else ()
+        more = {"tokenizer": "bpe", "precision": "float8"} if data == "text" else {}
+        tree = project(
+            data=data, logger=logger, feature=feature, launcher=("docker", "kubernetes"), **more
+        )
+        pins = tree["launch/requirements.txt"].splitlines()[1:]
+        assert {pin.split("==")[0] for pin in pins} == {*packages(tree["pyproject.toml"])}
+        assert {pin.lower() for pin in pins} <= {pin.lower() for pin in tested}
+        image = tree["launch/Dockerfile"]
+        assert re.search(r"^FROM python:3\.\d+\.\d+-slim-bookworm$", image, re.M)
+        assert re.search(r"^USER [1-9]\d*$", image, re.M)
+
+
+def test_an_image_without_gpus_has_a_torch_without_cuda() -> None:
+    on_cpus = project(strategy="ddp", gpus="0", launcher=("docker",))["launch/Dockerfile"]
+    on_gpus = project(strategy="ddp", gpus="4", launcher=("docker",))["launch/Dockerfile"]
+    assert "whl/cpu" in on_cpus and '"--nproc-per-node", "1"' in on_cpus
+    assert "whl/cpu" not in on_gpus and '"--nproc-per-node", "4"' in on_gpus
+
+
+@pytest.mark.parametrize("name", ["0", "9.Lives_of-CATS", "a" * 64, "x.y_z-9", "A.-_.b"])
+def test_every_name_of_a_project_is_one_for_images_pods_and_services(name: str) -> None:
+    answers = {"strategy": "ddp", "launcher": ("docker", "kubernetes"), "volume": "123"}
+    tree = from_templates(name, complete(questions(), answers))
+    service, job = yaml.safe_load_all(tree["launch/kubernetes.yaml"])
+    trainjob = yaml.safe_load(tree["launch/trainjob.yaml"])
+    [label] = {about["metadata"]["name"] for about in (service, job, trainjob)}
+    assert re.fullmatch(r"[a-z]([a-z0-9-]{0,48}[a-z0-9])?", label)
+    assert f"--tag {label} ." in tree["launch/Dockerfile"]
+    [claim, _] = job["spec"]["template"]["spec"]["volumes"]
+    assert claim["persistentVolumeClaim"] == {"claimName": "123"}
+    command = job["spec"]["template"]["spec"]["containers"][0]["command"]
+    assert f"--name={name}" in command and f"--rdzv-endpoint={label}-0.{label}:29400" in command

@@ -167,11 +167,15 @@ ADDED = {
     "torchrun": r"launch/torchrun\.sh",
     "slurm": r"(?i)slurm|sbatch",
     "mpi": r"(?i)\bmpi|mpirun\.sh",
+    "docker": r"(?i)dockerfile|docker build",
+    "kubernetes": r"(?i)kube",
 }
 LAUNCHERS = {
     "torchrun": "launch/torchrun.sh",
     "slurm": "launch/slurm.sbatch",
     "mpi": "launch/mpirun.sh",
+    "docker": "launch/Dockerfile",
+    "kubernetes": "launch/kubernetes.yaml",
 }
 COMMANDS = ("safetensors",)  # beside train.py, which they leave alone
 OWN_FILES = (
@@ -200,7 +204,7 @@ def test_nothing_of_a_choice_that_was_not_made_is_there(answers: Answers) -> Non
     assert ("metrics.py" in tree) == ("metrics" in answers["feature"])
     for value, path in LAUNCHERS.items():
         assert (path in tree) == (value in answers["launcher"])
-    several = answers["strategy"] != "single" and answers["launcher"] != ()
+    several = answers["strategy"] != "single" and {*answers["launcher"]} - {"docker"} != set()
     assert ("runtime/machines.py" in tree) == several
     modules = {"tensorboard": "log_tensorboard", "wandb": "log_wandb", "meta-init": "meta"}
     for value in ADDED.keys() - {"metrics", "schedule", *LAUNCHERS}:

@@ -121,12 +121,10 @@ def check_known(questions: Sequence[Question], given: Mapping[str, Answer]) -> N
             example = f'["{known[0]}"]' if question.many else f'"{known[0]}"'
             raise LitgenError(f"{name} is {found}, expected {expected}", f"{name} = {example}")
         for _, value in pairs({name: answer}):
-            if question.is_open:
-                if expected := condition(question.check, {name: value}):
-                    raise LitgenError(
-                        f"{name} is {value!r}, expected {expected}", f"{name} {known[0]}"
-                    )
-            elif value not in known:
+            expected = condition(question.check, {name: value}) if question.is_open else ""
+            if expected:
+                raise LitgenError(f"{name} is {value!r}, expected {expected}", f"{name} {known[0]}")
+            if not question.is_open and value not in known:
                 raise LitgenError(f"unknown {name} {value!r}", suggestion(value, known))
 
 
