@@ -149,7 +149,9 @@ def _answers(lot: random.Random) -> Answers:
     """The answers of some project; a choice needs nothing but what is answered before it."""
     answers: Answers = {}
     for question in questions():
-        if question.applies(answers):
+        if question.is_open and question.applies(answers):
+            answers[question.name] = question.first(answers)
+        elif question.applies(answers):
             fitting = [c.value for c in question.choices if not c.obstacle(answers)]
             count = min(lot.choice([0, 0, 1, 2, 4]), len(fitting)) if question.many else 1
             answers[question.name] = question.answer(*lot.sample(fitting, count))
