@@ -88,7 +88,9 @@ def past_own(place: Place, mates: Mates, new: Sequence[Statement]) -> Place:
 
 
 def _looks_at(tree: ast.AST, names: set[str]) -> bool:
-    """Whether a statement is a call of something else with one of these names."""
+    """Whether it is a call of something else with one of these names, or such under a condition."""
+    if isinstance(tree, ast.If) and not tree.orelse:
+        return all(_looks_at(each, names) for each in tree.body)
     if not (isinstance(tree, ast.Expr) and isinstance(tree.value, ast.Call)):
         return False
     called: ast.expr = tree.value
