@@ -50,6 +50,7 @@ benchmark: .venv/.ready
 	$(BIN)/python tests/benchmarks/step.py --rounds 50 --steps 50 --strategy ddp
 	$(BIN)/python tests/benchmarks/step.py --rounds 20 --steps 20 --strategy fsdp
 	$(BIN)/python tests/benchmarks/checkpoint.py
+	$(BIN)/python tests/benchmarks/resume.py
 	$(BIN)/python tests/benchmarks/codemods.py
 	$(BIN)/python tests/benchmarks/edit.py
 
