@@ -40,15 +40,15 @@ def passes(folder: Path, *command: str) -> None:
 
 
 def test_ruff_finds_nothing_in_any_project(tmp_path: Path) -> None:
-    for answers in PROJECTS:
-        written(tmp_path / project_id(answers), answers)
+    for number, answers in enumerate(PROJECTS):
+        written(tmp_path / f"{number}-{project_id(answers)}"[:200], answers)
     passes(tmp_path, "ruff", "check", "--no-cache", ".")
 
 
 @pytest.mark.slow
 def test_ruff_finds_nothing_in_every_project(tmp_path: Path) -> None:
-    for answers in every_project():
-        written(tmp_path / project_id(answers), answers)
+    for number, answers in enumerate(every_project()):
+        written(tmp_path / f"{number}-{project_id(answers)}"[:200], answers)
     passes(tmp_path, "ruff", "check", "--no-cache", ".")
 
 

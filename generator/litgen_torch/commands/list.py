@@ -38,26 +38,31 @@ def command(as_json: bool) -> None:
 
 
 def _rows(question: Question) -> list[str]:
-    """Each choice, and behind it what it needs, on a terminal below it if it would be wrapped."""
+    """Each choice, and what it needs."""
     width = max(len(choice.value) for choice in question.choices)
-    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
     rows = []
     for choice in question.choices:
-        row = f"  {choice.value:{width}}  {choice.summary}"
         needs = needed(questions(), question.name, choice.value)
         needs += [f"package {name}" for name in brought(question, choice.value)]
-        if needs:
-            words = f"needs {', '.join(needs)}"
-            below = " " * min(width + 4, max(columns - len(words), 0))
-            fits = len(row) + 4 + len(words) <= columns
-            row += click.style(f"    {words}" if fits else f"\n{below}{words}", dim=True)
-        rows.append(row)
+        row = f"  {choice.value:{width}}  {choice.summary}"
+        rows.append(_with_needs(row, needs, indent=width + 4))
     return rows
 
 
 def _open(question: Question) -> str:
     needs = needed(questions(), question.name, question.default)
-    return f"  {question.default}, or another" + click.style(f"    needs {needs[0]}", dim=True)
+    return _with_needs(f"  {question.default}, or another", needs, indent=4)
+
+
+def _with_needs(row: str, needs: list[str], indent: int) -> str:
+    """A row, and behind it what it needs; on a terminal below it if it would be wrapped."""
+    if not needs:
+        return row
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
+    words = f"needs {', '.join(needs)}"
+    below = " " * min(indent, max(columns - len(words), 0))
+    fits = len(row) + 4 + len(words) <= columns
+    return row + click.style(f"    {words}" if fits else f"\n{below}{words}", dim=True)
 
 
 def _show_questions(project: Project, *, as_json: bool) -> None:
