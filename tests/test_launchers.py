@@ -31,11 +31,11 @@ def project(**given: str | tuple[str, ...]) -> Tree:
     return from_templates(NAME, complete(questions(), given))
 
 
-@pytest.mark.parametrize("launcher", FILES)
-@pytest.mark.parametrize("strategy", ["single", "ddp"])
+@pytest.mark.parametrize(
+    ("launcher", "strategy"),
+    [(name, "ddp") for name in FILES] + [(n, "single") for n in FILES if n not in FOR_MANY],
+)
 def test_a_launcher_leaves_all_code_as_it_is(launcher: str, strategy: str) -> None:
-    if strategy == "single" and launcher in FOR_MANY:
-        return
     plain, added = project(strategy=strategy), project(strategy=strategy, launcher=(launcher,))
     several = ["runtime/machines.py"] if strategy == "ddp" and launcher != "docker" else []
     assert added.keys() - plain.keys() == {*FILES[launcher], *several}

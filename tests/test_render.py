@@ -224,6 +224,20 @@ def test_nothing_of_a_choice_that_was_not_made_is_there(answers: Answers) -> Non
     assert ("runtime/watch.py" in tree) == (answers["strategy"] != "single")
 
 
+@pytest.mark.parametrize("strategy", ["single", "fsdp", "hsdp", "fsdp-tp"])
+def test_commands_name_the_data_where_there_are_none_to_begin_with(strategy: str) -> None:
+    given = {"model": "vit", "strategy": strategy}
+    for data in ("folder", "digits"):
+        tree = rendered(complete(questions(), given | {"data": data}))
+        block = tree["README.md"].split("```")[1]
+        commands = re.findall(
+            r"(?:python|torchrun) .*?train\.py[^#`\n]*", block + tree["AGENTS.md"]
+        )
+        commands = [command for command in commands if "--help" not in command]
+        assert len(commands) >= 4
+        assert {"--data FOLDER" in command for command in commands} == {data == "folder"}
+
+
 def test_every_add_on_has_its_folder_and_each_piece_its_place() -> None:
     members = {c.value for q in questions() if q.many for c in q.choices}
     assert members == ADDED.keys()

@@ -131,9 +131,9 @@ def check_known(questions: Sequence[Question], given: Mapping[str, Answer]) -> N
 def read_answers(questions: Sequence[Question], found: Mapping[str, object]) -> Answers:
     """Answers as a TOML file has them; raises LitgenError for what is none."""
     answers: Answers = {}
-    numbers = {question.name for question in questions if question.is_open}
+    in_own_words = {question.name for question in questions if question.is_open}
     for kind, answer in found.items():
-        if kind in numbers and type(answer) is int:
+        if kind in in_own_words and type(answer) is int:  # a number needs no quotes
             answer = str(answer)
         listed = answer if isinstance(answer, list) else [answer]
         values = [value for value in listed if isinstance(value, str)]

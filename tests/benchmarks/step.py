@@ -14,7 +14,6 @@ import math
 import multiprocessing
 import os
 import random
-import socket
 import statistics
 import sys
 import tempfile
@@ -33,7 +32,10 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.data.distributed import DistributedSampler
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[2]))  # first: there is a tests/runtime as well
+
+from ports import free_port
 
 from runtime import dist
 from runtime.data import TrainSampler, to_device, train_batches
@@ -190,13 +192,6 @@ def main(rounds: int, steps: int, strategy: str) -> None:
         process.start()
     for process in processes:
         process.join()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def one_of_two(rank: int, rounds: int, steps: int, strategy: str) -> None:

@@ -8,7 +8,6 @@ import contextlib
 import math
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from paced import QUICK, generate, losses, until
+from ports import free_port
 from two_hosts import Host, two_hosts
 
 pytestmark = pytest.mark.cluster
@@ -111,12 +111,6 @@ def equal(some: list[tuple[int, float]], others: list[tuple[int, float]]) -> boo
 
 def has_begun(project: Path, run: str, step: int = 7) -> Callable[[], bool]:
     return lambda: len(losses(project, run)) >= step
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_two_of_them_are_one_run(

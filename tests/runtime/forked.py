@@ -4,7 +4,6 @@ import faulthandler
 import multiprocessing
 import os
 import pickle
-import socket
 import tempfile
 import traceback
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from ports import free_port
 
 DEADLINE_S = 60
 
@@ -42,13 +42,6 @@ def forked(size: int, function: Callable[..., Any], *args: Any) -> list[Any]:
             assert not failed, f"{function.__name__} on rank {rank}:\n{value}"
             results.append(value)
         return results
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _child(

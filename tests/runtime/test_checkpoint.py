@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 import training
-from forked import forked, free_port
+from forked import forked
+from ports import free_port
 from torch import nn
 from training import Net, train
 

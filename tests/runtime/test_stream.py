@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 import torch
-from forked import _child, forked, free_port
+from forked import _child, forked
 from hypothesis import given
 from hypothesis import strategies as st
 from matrix.test_matrix import generate
+from ports import free_port
 from test_parity import run
 
 from runtime.errors import UserError

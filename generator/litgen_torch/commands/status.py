@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 
 import click
 
+from litgen_torch.catalog import questions
 from litgen_torch.commands import show
 from litgen_torch.commands.answering import shown as as_given
 from litgen_torch.commands.editing import open_project
@@ -15,6 +16,7 @@ from litgen_torch.content import binary
 from litgen_torch.pending import read_pending
 from litgen_torch.places import read_tree
 from litgen_torch.project import Project, from_templates
+from litgen_torch.solve import pairs
 from litgen_torch.versions import installed
 
 COLOURS = {"untouched": None, "edited": "yellow", "deleted": "red", "new": "green"}
@@ -119,6 +121,7 @@ def states_of(project: Project) -> list[State]:
 def _answers(project: Project) -> str:
     if project.template:
         return ", ".join(f"{name} {as_given(answer)}" for name, answer in project.answers.items())
-    answers = project.answers.values()
-    words = [word for a in answers for word in ([a] if isinstance(a, str) else a)]
-    return ", ".join(words)
+    own_words = {question.name for question in questions() if question.is_open}
+    return ", ".join(
+        f"{name} {value}" if name in own_words else value for name, value in pairs(project.answers)
+    )
