@@ -132,7 +132,7 @@ def test_a_launcher_is_added_changed_and_removed_in_a_project(litgen: Run, tmp_p
     assert litgen("add", "slurm", cwd=folder).returncode == 0
     file = folder / "launch/slurm.sbatch"
     file.write_text(file.read_text().replace("--cpus-per-task=4", "--cpus-per-task=9"))
-    assert litgen("add", "nodes", "2", cwd=folder).returncode == 0
+    assert litgen("set", "nodes", "2", cwd=folder).returncode == 0
     assert "#SBATCH --nodes=2\n" in file.read_text() and "--cpus-per-task=9" in file.read_text()
     file.write_text(file.read_text().replace("--cpus-per-task=9", "--cpus-per-task=4"))
     assert litgen("remove", "slurm", cwd=folder).returncode == 0
