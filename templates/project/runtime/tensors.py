@@ -19,6 +19,10 @@ from runtime.errors import UserError
 from runtime.files import replacing
 from runtime.world import World
 
+# Who writes what is the same in each save, and takes seconds to settle among many processes. Before
+# torch 2.13 a save that failed could leave half a plan for the next one.
+SAFE_TO_KEEP_PLANS = torch.__version__ >= "2.13"
+
 Tensors = Mapping[str, Tensor]  # by name
 Groups = Mapping[str, Mapping[str, Tensor]]  # further tensors: group -> name -> tensor
 
@@ -48,7 +52,7 @@ def write(folder: Path, found: Tensors, world: World, copies: Tensors | None = N
         dcp.save(
             dict(found),
             storage_writer=dcp.FileSystemWriter(folder),
-            planner=FromCopies(),
+            planner=FromCopies(enable_plan_caching=world.size > 1 and SAFE_TO_KEEP_PLANS),
             process_group=world.group,
             no_dist=world.size == 1,
         )
