@@ -11,7 +11,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before torch: forked processes must not w
 sys.path.insert(0, str(Path(__file__).parents[1] / "runtime"))  # forked, and how strategies compare
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="session")
 def read_deepspeed() -> None:
     os.environ["DS_ACCELERATOR"] = "cpu"
     with warnings.catch_warnings(action="ignore"):

@@ -3,6 +3,7 @@
 import re
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from matrix.test_matrix import (
 )
 from test_parity import Layout, Learnt, furthest, go_on, layout_id, train
 
-pytestmark = pytest.mark.deepspeed
+pytestmark = [pytest.mark.deepspeed, pytest.mark.usefixtures("read_deepspeed")]
 
 DDP = Layout("ddp", 2, 2)
 SINGLE = Layout("single")
@@ -28,7 +29,7 @@ def stage_id(layout: object) -> str:
     return f"zero-{dict(layout.settings)['zero']}-on-{layout.processes}"
 
 
-def project(folder: Path, layout: Layout, **choices: str) -> Path:
+def project(folder: Path, layout: Layout, **choices: Any) -> Path:
     return generate(folder, **{"model": "gpt", "strategy": layout.strategy} | choices)
 
 
@@ -170,3 +171,19 @@ def test_fewer_samples_than_processes_are_validated(tmp_path: Path, layout: Layo
     few = {"eval_samples": 1, "steps": 3, "kv_heads": 2}
     expected, found = [train(project(tmp_path / a.strategy, a), a, **few) for a in (DDP, layout)]
     assert found.scores == pytest.approx(expected.scores, abs=1e-5)
+
+
+ADD_ONS = ("activation-checkpointing", "async-checkpoints", "ema", "keep-best", "profiler")
+
+
+@pytest.mark.parametrize("layout", [STAGES[0], STAGES[2]], ids=stage_id)
+def test_add_ons_do_what_they_do_under_ddp_and_go_on_to_the_bit(
+    tmp_path: Path, layout: Layout
+) -> None:
+    settings = RATE | {"ema_decay": 0.9, "keep_products": True}
+    before, folder = [project(tmp_path / a.strategy, a, feature=ADD_ONS) for a in (DDP, layout)]
+    expected, whole = train(before, DDP, **settings), train(folder, layout, **settings)
+    equal(whole, expected)
+    found = go_on(folder, layout, whole, **settings)
+    assert found.losses == whole.losses[10:] and found.scores == whole.scores[1:]
+    assert all(torch.equal(found.weights[name], whole.weights[name]) for name in whole.weights)

@@ -41,7 +41,8 @@ class Place(NamedTuple):
 class Zero(nn.Module):
     """A model that DeepSpeed trains, with `options` as in its config.json. Calls are collective.
 
-    To be split before its first forward. Raises UserError where DeepSpeed is missing.
+    To be split before its first forward. Raises UserError where DeepSpeed is missing, or blocks are
+    compiled that stage 3 would split.
     """
 
     engine: Any  # DeepSpeed's
@@ -50,6 +51,12 @@ class Zero(nn.Module):
         super().__init__()
         self.module, self.world, self.options = model, world, options
         self.stage: int = options["zero_optimization"]["stage"]
+        if self.stage == 3 and any(module._compiled_call_impl for module in model.modules()):
+            raise UserError(
+                "compiled blocks do not go with --zero 3, whose hooks on each layer would be "
+                "traced anew in each step",
+                "--zero 2, or leave compile_blocks() out of train.py",
+            )
         self.deepspeed = load_deepspeed(world.device)
         self.names = {parameter: name for name, parameter in model.named_parameters()}
 
