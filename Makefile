@@ -4,7 +4,7 @@ STEPS ?=
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test lint matrix cluster storm benchmark peers square examples clean
+.PHONY: demo test lint matrix cluster deepspeed storm benchmark peers square examples clean
 
 # torch comes first and pinned: what is installed after it then takes it as it is.
 .venv/.ready: pyproject.toml constraints.txt
@@ -78,6 +78,17 @@ peers: .venv-peers/.ready
 	.venv-peers/bin/python tests/benchmarks/right.py
 	.venv-peers/bin/python tests/benchmarks/peers.py
 
+# Projects under DeepSpeed. It has no wheels, and is built beside the torch that is there.
+.venv-deepspeed/.ready: pyproject.toml constraints.txt tests/zero/packages.txt
+	test -x .venv-deepspeed/bin/python || $(PYTHON) -m venv .venv-deepspeed
+	.venv-deepspeed/bin/python -m pip install -q -c constraints.txt torch setuptools wheel
+	.venv-deepspeed/bin/python -m pip install -q -c constraints.txt -e '.[dev]'
+	.venv-deepspeed/bin/python -m pip install -q -c constraints.txt --no-build-isolation -r tests/zero/packages.txt
+	touch $@
+
+deepspeed: .venv-deepspeed/.ready
+	.venv-deepspeed/bin/python -m pytest tests/zero -m deepspeed
+
 # Edits of owners times changes of projects, merged by litgen, git and copier: an hour.
 square: .venv/.ready
 	$(BIN)/python tests/benchmarks/merge.py --cases 3000 --copier 60 --kinds
@@ -86,4 +97,4 @@ examples: .venv/.ready
 	OMP_NUM_THREADS=$$(nproc) $(BIN)/python examples/generate.py --train
 
 clean:
-	rm -rf .venv .venv-peers .venv-sky .venv-ray .slurm demo dist
+	rm -rf .venv .venv-peers .venv-deepspeed .venv-sky .venv-ray .slurm demo dist

@@ -19,6 +19,10 @@ from runtime.errors import UserError
 from runtime.files import replacing
 from runtime.world import World
 
+# Who writes what is the same in each save, and takes seconds to settle among many processes. Before
+# torch 2.13 a save that failed could leave half a plan for the next one.
+SAFE_TO_KEEP_PLANS = torch.__version__ >= "2.13"
+
 Tensors = Mapping[str, Tensor]  # by name
 Groups = Mapping[str, Mapping[str, Tensor]]  # further tensors: group -> name -> tensor
 
@@ -26,8 +30,9 @@ Groups = Mapping[str, Mapping[str, Tensor]]  # further tensors: group -> name ->
 def collect(model: nn.Module, optimizer: torch.optim.Optimizer, also: Groups) -> Tensors:
     """All that a checkpoint holds, by name; nothing is copied."""
     found = _of_model(model) | _flat(also)
-    for name, parameter in _parameters(model):
-        found |= {f"optimizer.{name}.{k}": v for k, v in optimizer.state.get(parameter, {}).items()}
+    own = getattr(model, "optimizer_state", None)  # DeepSpeed keeps it in rows of its own
+    state = own() if own else {n: optimizer.state.get(p, {}) for n, p in _parameters(model)}
+    found |= _flat({f"optimizer.{name}": values for name, values in state.items()})
     if odd := [name for name, value in found.items() if not isinstance(value, Tensor)]:
         raise TypeError(f"only tensors can be saved, and {odd[0]} is none")
     return found
@@ -42,13 +47,16 @@ def write(folder: Path, found: Tensors, world: World, copies: Tensors | None = N
 
     class FromCopies(dcp.DefaultSavePlanner):
         def lookup_object(self, index: Any) -> Any:
-            return copies[index.fqn] if copies else super().lookup_object(index)
+            if not copies:
+                return super().lookup_object(index)
+            part, copy = found[index.fqn], copies[index.fqn]
+            return part.of(copy).__get_tensor_shard__(index) if hasattr(part, "of") else copy
 
     with plain_errors():
         dcp.save(
             dict(found),
             storage_writer=dcp.FileSystemWriter(folder),
-            planner=FromCopies(),
+            planner=FromCopies(enable_plan_caching=world.size > 1 and SAFE_TO_KEEP_PLANS),
             process_group=world.group,
             no_dist=world.size == 1,
         )
@@ -86,12 +94,14 @@ def read(
                 f"{here} here",
                 "take the settings from the run's config.toml, or start another run: --name NEW",
             )
-    state = _empty_state(stored, model) if optimizer else {}
-    for name, values in state.items():
-        wanted |= {f"optimizer.{name}.{key}": value for key, value in values.items()}
+    begin: Any = getattr(model, "begin_optimizer", lambda stored: _empty_state(stored, model))
+    state = begin(stored) if optimizer else {}
+    wanted |= _flat({f"optimizer.{name}": values for name, values in state.items()})
     with plain_errors():
         dcp.load(wanted, storage_reader=Reader(folder), no_dist=world.size == 1)
-    if optimizer:
+    if settle := getattr(model, "settle", None):
+        settle()
+    elif optimizer:
         names = {id(parameter): name for name, parameter in _parameters(model)}
         order = [names[id(p)] for group in optimizer.param_groups for p in group["params"]]
         groups = optimizer.state_dict()["param_groups"]
