@@ -35,10 +35,16 @@ matrix: .venv/.ready
 
 # Launchers under their engines: a SLURM of two nodes on this machine, from Debian's packages, which
 # are fetched into .slurm/; torchrun on this machine and, as root, on two network namespaces; Open MPI
-# and buildah, where they are installed; the published schemas of Kubernetes.
-cluster: .venv/.ready
+# and buildah, where they are installed; the published schemas of Kubernetes; SkyPilot's own loader.
+cluster: .venv/.ready .venv-sky/.ready
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev,cluster]'
 	$(BIN)/python -m pytest tests/cluster -m cluster
+
+# SkyPilot, whose packages are others than those that are tested here, in an environment of its own.
+.venv-sky/.ready: tests/cluster/skypilot.txt
+	test -x .venv-sky/bin/python || $(PYTHON) -m venv .venv-sky
+	.venv-sky/bin/python -m pip install -q -r tests/cluster/skypilot.txt
+	touch $@
 
 storm: .venv/.ready
 	KILLS=100 $(BIN)/python -m pytest -n 2 tests/runtime/test_checkpoint.py -k killed
@@ -84,4 +90,4 @@ examples: .venv/.ready
 	OMP_NUM_THREADS=$$(nproc) $(BIN)/python examples/generate.py --train
 
 clean:
-	rm -rf .venv .venv-peers .venv-deepspeed .slurm demo dist
+	rm -rf .venv .venv-peers .venv-deepspeed .venv-sky .slurm demo dist

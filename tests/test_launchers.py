@@ -22,6 +22,7 @@ FILES = {
     "mpi": ["launch/mpirun.sh"],
     "docker": [".dockerignore", "launch/Dockerfile", "launch/requirements.txt"],
     "kubernetes": ["launch/kubernetes.yaml", "launch/trainjob.yaml"],
+    "skypilot": ["launch/skypilot.yaml"],
 }
 SCRIPTS = {name: FILES[name][0] for name in ("torchrun", "slurm", "mpi")}
 FOR_MANY = ("torchrun", "mpi")  # processes, and not for one
@@ -96,7 +97,8 @@ def test_what_is_no_answer_is_told_with_one_that_is(given: dict[str, str], told:
 
 def test_an_answer_without_its_launcher_is_refused_with_what_it_needs() -> None:
     with pytest.raises(
-        LitgenError, match="^nodes 2 needs launcher torchrun or slurm or mpi or kubernetes$"
+        LitgenError,
+        match="^nodes 2 needs launcher torchrun or slurm or mpi or kubernetes or skypilot$",
     ):
         project(nodes="2")
     with pytest.raises(LitgenError, match="^nodes 2 and strategy single do not go together"):
@@ -280,3 +282,25 @@ def test_every_name_of_a_project_is_one_for_images_pods_and_services(name: str) 
     assert claim["persistentVolumeClaim"] == {"claimName": "123"}
     command = job["spec"]["template"]["spec"]["containers"][0]["command"]
     assert f"--name={name}" in command and f"--rdzv-endpoint={label}-0.{label}:29400" in command
+
+
+@pytest.mark.parametrize("name", ["0", "A.-_.b", "a" * 64])
+@pytest.mark.parametrize("strategy", ["single", "ddp"])
+@pytest.mark.parametrize("gpus", ["0", "2"])
+def test_the_task_of_skypilot_says_what_was_answered(
+    name: str, strategy: str, gpus: str, tmp_path: Path
+) -> None:
+    many = {} if strategy == "single" else {"gpus": gpus, "nodes": "3"}
+    answers = {"strategy": strategy, "launcher": ("skypilot",), "image": "me/it:2", "volume": "123"}
+    tree = from_templates(name, complete(questions(), answers | many))
+    text = tree["launch/skypilot.yaml"]
+    task = yaml.safe_load(text)
+    assert re.fullmatch(r"[a-z](-?[a-z0-9])*", task["name"])
+    assert (task["envs"]["RUN"], task.get("num_nodes", 1)) == (name, 3 if many else 1)
+    expected = {"single": "H100:1", "ddp": "H100:2" if gpus == "2" else None}[strategy]
+    assert task["resources"].get("accelerators") == expected
+    assert task["resources"]["image_id"] == "docker:me/it:2"
+    assert task["volumes"] == {"/project/runs": "123"}
+    (tmp_path / "run").write_text(task["run"])
+    done = subprocess.run(["bash", "-n", tmp_path / "run"], capture_output=True, check=False)
+    assert done.returncode == 0 and max(map(len, text.splitlines())) <= 104

@@ -169,7 +169,8 @@ ADDED = {
     "slurm": r"(?i)slurm|sbatch",
     "mpi": r"(?i)\bmpi|mpirun\.sh",
     "docker": r"(?i)dockerfile|docker build",
-    "kubernetes": r"(?i)kube",
+    "kubernetes": r"launch/kubernetes\.yaml|(?i:kubectl|kubeflow)",
+    "skypilot": r"(?i)skypilot|\bsky\b",
 }
 LAUNCHERS = {
     "torchrun": "launch/torchrun.sh",
@@ -177,6 +178,7 @@ LAUNCHERS = {
     "mpi": "launch/mpirun.sh",
     "docker": "launch/Dockerfile",
     "kubernetes": "launch/kubernetes.yaml",
+    "skypilot": "launch/skypilot.yaml",
 }
 COMMANDS = ("safetensors",)  # beside train.py, which they leave alone
 OWN_FILES = (
