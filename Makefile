@@ -35,15 +35,22 @@ matrix: .venv/.ready
 
 # Launchers under their engines: a SLURM of two nodes on this machine, from Debian's packages, which
 # are fetched into .slurm/; torchrun on this machine and, as root, on two network namespaces; Open MPI
-# and buildah, where they are installed; the published schemas of Kubernetes; SkyPilot's own loader.
-cluster: .venv/.ready .venv-sky/.ready
+# and buildah, where they are installed; the published schemas of Kubernetes; SkyPilot's own
+# loader; a Ray of this machine alone.
+cluster: .venv/.ready .venv-sky/.ready .venv-ray/.ready
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev,cluster]'
 	$(BIN)/python -m pytest tests/cluster -m cluster
 
-# SkyPilot, whose packages are others than those that are tested here, in an environment of its own.
+# SkyPilot and Ray, which bring many packages of their own, in environments of their own.
 .venv-sky/.ready: tests/cluster/skypilot.txt
 	test -x .venv-sky/bin/python || $(PYTHON) -m venv .venv-sky
 	.venv-sky/bin/python -m pip install -q -r tests/cluster/skypilot.txt
+	touch $@
+
+.venv-ray/.ready: tests/cluster/ray.txt constraints.txt
+	test -x .venv-ray/bin/python || $(PYTHON) -m venv .venv-ray
+	.venv-ray/bin/python -m pip install -q -c constraints.txt torch
+	.venv-ray/bin/python -m pip install -q -c constraints.txt -r tests/cluster/ray.txt
 	touch $@
 
 storm: .venv/.ready
@@ -90,4 +97,4 @@ examples: .venv/.ready
 	OMP_NUM_THREADS=$$(nproc) $(BIN)/python examples/generate.py --train
 
 clean:
-	rm -rf .venv .venv-peers .venv-deepspeed .venv-sky .slurm demo dist
+	rm -rf .venv .venv-peers .venv-deepspeed .venv-sky .venv-ray .slurm demo dist

@@ -171,6 +171,7 @@ ADDED = {
     "docker": r"(?i)dockerfile|docker build",
     "kubernetes": r"launch/kubernetes\.yaml|(?i:kubectl|kubeflow)",
     "skypilot": r"(?i)skypilot|\bsky\b",
+    "ray": r"(?i)\bray\b",
 }
 LAUNCHERS = {
     "torchrun": "launch/torchrun.sh",
@@ -179,6 +180,7 @@ LAUNCHERS = {
     "docker": "launch/Dockerfile",
     "kubernetes": "launch/kubernetes.yaml",
     "skypilot": "launch/skypilot.yaml",
+    "ray": "launch/ray_train.py",
 }
 COMMANDS = ("safetensors",)  # beside train.py, which they leave alone
 OWN_FILES = (
