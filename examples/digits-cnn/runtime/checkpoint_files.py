@@ -57,6 +57,7 @@ def plain_errors() -> Iterator[None]:
 
     # Said for one process. Ignored for good: to restore the filters is not safe in a thread.
     warnings.filterwarnings("ignore", "torch.distributed is disabled")
+    warnings.filterwarnings("ignore", "TypedStorage is deprecated")  # by torch up to 2.9 itself
     try:
         yield
     except CheckpointException as error:
