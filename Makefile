@@ -4,7 +4,7 @@ STEPS ?=
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test lint matrix cluster deepspeed storm benchmark peers square examples clean
+.PHONY: demo test lint matrix cluster deepspeed xla storm benchmark peers square examples clean
 
 # torch comes first and pinned: what is installed after it then takes it as it is.
 .venv/.ready: pyproject.toml constraints.txt
@@ -89,6 +89,16 @@ peers: .venv-peers/.ready
 deepspeed: .venv-deepspeed/.ready
 	.venv-deepspeed/bin/python -m pytest tests/zero -m deepspeed
 
+# The strategy xla, on the CPU: torch_xla loads beside torch 2.9.0 alone (4 GB to fetch, 7 GB on disk).
+.venv-xla/.ready: pyproject.toml constraints.txt tests/xla/requirements.txt
+	test -x .venv-xla/bin/python || $(PYTHON) -m venv .venv-xla
+	grep -v '^torch' constraints.txt > .venv-xla/constraints.txt
+	.venv-xla/bin/python -m pip install -q -c .venv-xla/constraints.txt -r tests/xla/requirements.txt -e .
+	touch $@
+
+xla: .venv-xla/.ready
+	.venv-xla/bin/python -m pytest tests/xla -m xla
+
 # Edits of owners times changes of projects, merged by litgen, git and copier: an hour.
 square: .venv/.ready
 	$(BIN)/python tests/benchmarks/merge.py --cases 3000 --copier 60 --kinds
@@ -97,4 +107,4 @@ examples: .venv/.ready
 	OMP_NUM_THREADS=$$(nproc) $(BIN)/python examples/generate.py --train
 
 clean:
-	rm -rf .venv .venv-peers .venv-deepspeed .venv-sky .venv-ray .slurm demo dist
+	rm -rf .venv .venv-peers .venv-deepspeed .venv-xla .venv-sky .venv-ray .slurm demo dist

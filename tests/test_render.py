@@ -121,7 +121,7 @@ def stable_under_black(tree: Tree) -> None:
 
 
 FOREIGN = {
-    "single": r"timeout|torchrun|DistributedData|fully_shard|runtime.dist|process.group|\bmesh\b",
+    "single": r"xla|timeout|torchrun|DistributedD|fully_shard|runtime.dist|process.group|\bmesh\b",
     "ddp": r"fully_shard|MixedPrecisionPolicy|device_mesh|config\.shard\b|--shard\b",
     "fsdp": r"DistributedDataParallel|config\.shard\b|--shard\b",
     "hsdp": r"DistributedDataParallel|init_device_mesh",
@@ -130,6 +130,7 @@ FOREIGN = {
     "pp": r"DistributedData|fully_shard|config\.shard\b|--shard\b|ColwiseParallel|grad_sync",
     "cp": r"DistributedDataParallel|init_device_mesh|config\.shard\b|--shard\b|ColwiseParallel",
     "deepspeed": r"DistributedDataParallel|fully_shard|\bmesh\b|grad_sync|clip_and_step",
+    "xla": r"DistributedData|fully_shard|device_mesh|torchrun --|runtime.dist|\bProcesses\b",
     "fp32": r"autocast|[sS]caler|bfloat16|float16|wrong_hardware|support|double|tf32",
     "bf16": r"[sS]caler|\bfloat16|\.to\(torch|float8|torchao|double|matmul_precision",
     "fp16": r"bfloat16|float8|torchao|double|matmul_precision",
@@ -163,7 +164,7 @@ ADDED = {
     "remote-checkpoints": r"RemoteCopies|config\.remote|--remote",
     "time-limit": r"max_minutes|[tT]ime_?[lL]imit",
     "schedule": r"wsd|schedule\(|config\.schedule|the schedule",
-    "compile": r"(?i)compile",
+    "compile": r"compile_blocks|(?i:torch[._]compile)",
     "meta-init": r"weights_later|make_weights|holds the whole model",
     "torchrun": r"launch/torchrun\.sh",
     "slurm": r"(?i)slurm|sbatch",
@@ -209,7 +210,8 @@ def test_nothing_of_a_choice_that_was_not_made_is_there(answers: Answers) -> Non
     assert ("metrics.py" in tree) == ("metrics" in answers["feature"])
     for value, path in LAUNCHERS.items():
         assert (path in tree) == (value in answers["launcher"])
-    several = answers["strategy"] != "single" and {*answers["launcher"]} - {"docker"} != set()
+    many = answers["strategy"] not in ("single", "xla")
+    several = many and {*answers["launcher"]} - {"docker"} != set()
     assert ("runtime/machines.py" in tree) == several
     modules = {"tensorboard": "log_tensorboard", "wandb": "log_wandb", "meta-init": "meta"}
     for value in ADDED.keys() - {"metrics", "schedule", *LAUNCHERS}:
@@ -219,7 +221,7 @@ def test_nothing_of_a_choice_that_was_not_made_is_there(answers: Answers) -> Non
     assert ("sample.py" in tree) == (answers["task"] == "language-model")
     assert ("runtime/support.py" in tree) == (answers["precision"] != "fp32")
     assert ("runtime/float8.py" in tree) == (answers["precision"] == "float8")
-    assert ("runtime/dist.py" in tree) == (answers["strategy"] != "single")
+    assert ("runtime/dist.py" in tree) == many
     pipelined = answers["strategy"] == "pp"
     assert ("runtime/mesh.py" in tree) == (answers["strategy"] in GROUPED)
     assert ("plan.py" in tree) == (answers["strategy"] in PLANNED)
@@ -230,7 +232,9 @@ def test_nothing_of_a_choice_that_was_not_made_is_there(answers: Answers) -> Non
         assert (path in tree) == (answers["strategy"] == "deepspeed")
     named = any(re.search("(?i)deepspeed", tree.get(path, "")) for path in OWN_FILES)
     assert named == (answers["strategy"] == "deepspeed")
-    assert ("runtime/watch.py" in tree) == (answers["strategy"] != "single")
+    assert ("runtime/watch.py" in tree) == many
+    for path in ("runtime/xla.py", "runtime/xla_host.py", "runtime/xla_step.py"):
+        assert (path in tree) == (answers["strategy"] == "xla")
 
 
 @pytest.mark.parametrize("strategy", ["single", "fsdp", "hsdp", "fsdp-tp", "deepspeed"])

@@ -61,14 +61,17 @@ def check_environment(folder: Path, project: Project | None) -> list[Check]:
         *_missing(found, pip),
         _devices(found),
         _bf16(found, is_used=answers.get("precision") in ("bf16", "bf16-true")),
-        _gloo(found, is_used=answers.get("strategy", "single") != "single"),
+        _gloo(found, is_used=answers.get("strategy", "single") not in ("single", "xla")),
         *_torchvision(found, pip),
     ]
 
 
 def _torch(found: dict[str, Any], pyproject: str, pip: str) -> Check:
-    asked = re.search(r'"torch>=([\d.]+)', pyproject)
-    oldest = asked[1] if asked else OLDEST_TORCH
+    asked = re.search(r'"torch(>=|==)([\d.]+)', pyproject)
+    oldest = asked[2] if asked else OLDEST_TORCH
+    if asked and asked[1] == "==" and found["torch"].partition("+")[0] != oldest:
+        words = f"{found['torch']}, expected {oldest} and no other"
+        return Check("torch", "bad", words, f"{pip} torch=={oldest}")
     if is_newer(oldest, found["torch"]):
         words = f"{found['torch']}, expected {oldest} or newer"
         return Check("torch", "bad", words, f"{pip} 'torch>={oldest}'")

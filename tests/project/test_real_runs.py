@@ -3,17 +3,18 @@
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from projects import Run
 from test_add import edit
 
 
-def train(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def train(folder: Path, *words: str, **extra: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "train.py", *words],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": "", "OMP_NUM_THREADS": "1"},
+        env=os.environ | {"PYTHONPATH": "", "OMP_NUM_THREADS": "1"} | extra,
         capture_output=True,
         text=True,
         timeout=120,
@@ -45,3 +46,24 @@ def test_a_run_without_its_data_leaves_nothing_behind(litgen: Run, tmp_path: Pat
         "  fix: give one that exists with --data",
     ]
     assert list((tmp_path / "proj/runs").iterdir()) == []
+
+
+def test_xla_says_what_it_needs_where_it_cannot_run(litgen: Run, tmp_path: Path) -> None:
+    litgen("new", "proj", "--strategy", "xla", "-y")
+    install = (
+        "fix: pip install torch==2.9.0 torch_xla==2.9.0    # on a TPU: 'torch_xla[tpu]==2.9.0'"
+    )
+    (tmp_path / "torch_xla-2.5.0.dist-info").mkdir()
+    (tmp_path / "torch_xla-2.5.0.dist-info/METADATA").write_text("Name: torch_xla\nVersion: 2.5.0")
+    told = {
+        "torch_xla 2.5.0 loads beside torch 2.5, and this is torch": {"PYTHONPATH": str(tmp_path)},
+        "xla is one process for all devices, and this is one of several": {"WORLD_SIZE": "2"},
+    }
+    if not find_spec("torch_xla"):
+        told["the strategy xla needs torch_xla, which is not installed"] = {}
+    for found, environment in told.items():
+        done = train(tmp_path / "proj", **environment)
+        message, fix = done.stderr.splitlines()
+        assert (done.returncode, message.startswith(found)) == (1, True), done.stderr
+        assert fix.strip() == ("fix: python train.py" if "WORLD_SIZE" in environment else install)
+    assert not (tmp_path / "proj/runs").exists()

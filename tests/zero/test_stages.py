@@ -1,6 +1,9 @@
 """Projects under DeepSpeed, in the environment of `make deepspeed`: ZeRO 1 to 3 beside ddp."""
 
+import os
 import re
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ from matrix.test_matrix import (
     test_a_signal_to_any_of_its_processes_ends_a_run_with_a_checkpoint,
     test_it_trains_and_resumes_to_the_bit,
 )
+from ports import free_port
 from test_parity import Layout, Learnt, furthest, go_on, layout_id, train
 
 pytestmark = [pytest.mark.deepspeed, pytest.mark.usefixtures("read_deepspeed")]
@@ -157,6 +161,20 @@ def test_a_killed_run_of_two_processes_goes_on_to_the_bit(
     tmp_path: Path, task: str, precision: str
 ) -> None:
     test_it_trains_and_resumes_to_the_bit(tmp_path, task, "deepspeed", precision)
+
+
+@pytest.mark.parametrize("processes", [1, 2], ids=["nobody", "srun"])
+def test_a_run_that_torchrun_did_not_start_trains(tmp_path: Path, processes: int) -> None:
+    folder = project(tmp_path / "p", STAGES[2], model="cnn")
+    command = [sys.executable, "train.py", "--fast", "--zero", "3"]
+    several = {"SLURM_NTASKS": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    runs = []
+    for rank in range(processes):
+        number = {"SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank)}
+        environment = os.environ | (several | number if processes > 1 else {})
+        environment = {k: v for k, v in environment.items() if k != "LOCAL_RANK"}
+        runs.append(subprocess.Popen(command, cwd=folder, env=environment))
+    assert [run.wait(240) for run in runs] == [0] * processes
 
 
 @pytest.mark.parametrize("whom", ["one", "torchrun"])

@@ -6,9 +6,11 @@ from typing import Any
 
 import torch
 
+XLA = "torch_xla.core.xla_model"  # loaded where a run has XLA's devices
+
 
 def seed_all(seed: int, stream: int = 0) -> None:
-    """Seed torch, Python and (where it is loaded) NumPy.
+    """Seed torch, Python and (where they are loaded) NumPy and XLA.
 
     Different streams of one seed are unrelated: stream 0 makes the same weights on every process,
     a stream per process makes different dropout masks.
@@ -18,6 +20,8 @@ def seed_all(seed: int, stream: int = 0) -> None:
     random.seed(mixed)
     if numpy := sys.modules.get("numpy"):
         numpy.random.seed(mixed % 2**32)
+    if xla := sys.modules.get(XLA):
+        xla.set_rng_state(mixed)
 
 
 def mix(*numbers: int) -> int:
@@ -43,6 +47,8 @@ def state() -> dict[str, Any]:
         saved["cuda"] = torch.cuda.get_rng_state()
     elif torch.backends.mps.is_available():
         saved["mps"] = torch.mps.get_rng_state()
+    if xla := sys.modules.get(XLA):
+        saved["xla"] = xla.get_rng_state()
     return saved
 
 
@@ -57,3 +63,5 @@ def set_state(saved: dict[str, Any]) -> None:
         torch.cuda.set_rng_state(saved["cuda"])
     if "mps" in saved and torch.backends.mps.is_available():
         torch.mps.set_rng_state(saved["mps"])
+    if "xla" in saved and (xla := sys.modules.get(XLA)):
+        xla.set_rng_state(saved["xla"])

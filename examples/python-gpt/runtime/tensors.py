@@ -5,16 +5,14 @@ sharded parameters (FSDP) stay sharded: each process reads and writes its own pa
 distributed checkpoint (DCP) cuts them anew where the number of processes or the strategy differs.
 """
 
-import contextlib
-import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from runtime.checkpoint_files import plain_errors
 from runtime.errors import UserError
 from runtime.files import replacing
 from runtime.world import World
@@ -180,24 +178,3 @@ def _empty_state(stored: dict[str, Any], model: nn.Module) -> dict[str, dict[str
             )
             state.setdefault(name, {})[key] = empty
     return state
-
-
-@contextlib.contextmanager
-def plain_errors() -> Iterator[None]:
-    """Raise what went wrong as an OSError, instead of DCP's collection of tracebacks."""
-    from torch.distributed.checkpoint.api import CheckpointException
-
-    # Said for one process. Ignored for good: to restore the filters is not safe in a thread.
-    warnings.filterwarnings("ignore", "torch.distributed is disabled")
-    try:
-        yield
-    except CheckpointException as error:
-        causes = [cause for cause, _ in error.failures.values()]
-        for cause in causes:  # DCP catches what a signal raises as well
-            if isinstance(cause, (SystemExit, KeyboardInterrupt)):
-                raise cause from None
-        if any(isinstance(cause, UnpicklingError) for cause in causes):
-            raise OSError("what lies in the place of a tensor is none") from error
-        # torch's zip writer, closing after a failed write, hides why the write failed.
-        causes += [cause.__context__ for cause in causes if cause.__context__]
-        raise OSError(next((c for c in causes if isinstance(c, OSError)), causes[0])) from error

@@ -13,7 +13,7 @@ import click
 
 from litgen_torch import tree
 from litgen_torch.answers import Answers, check_name, complete, flags, read_answers
-from litgen_torch.catalog import packages, questions
+from litgen_torch.catalog import packages, questions, requirements
 from litgen_torch.errors import LitgenError
 from litgen_torch.project import from_templates, with_record
 from litgen_torch.record import read_record
@@ -165,7 +165,9 @@ def _summary(path: str, files: Tree) -> str:
 
 
 def _needs(files: Tree) -> list[str]:
-    return packages(files["pyproject.toml"])
+    pyproject = files["pyproject.toml"]
+    both = zip(packages(pyproject), requirements(pyproject), strict=True)
+    return [exactly if "==" in exactly else name for name, exactly in both]
 
 
 def _report(path: str, files: Tree, answers: Answers) -> dict[str, object]:
@@ -193,7 +195,7 @@ def _steps(path: str, files: Tree, answers: Answers) -> list[str]:
     steps += [f"pip install {' '.join(_needs(files))}    # unless that is done"]
     steps += [f"python train.py --fast{data}    # a few steps of everything: does it run here?"]
     steps += [f"python train.py{data}"]
-    many = answers["strategy"] != "single"
+    many = "runtime/dist.py" in files
     return steps + ([f"torchrun --nproc-per-node 2 train.py{data}"] if many else [])
 
 

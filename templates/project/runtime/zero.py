@@ -57,7 +57,7 @@ class Zero(nn.Module):
                 "traced anew in each step",
                 "--zero 2, or leave compile_blocks() out of train.py",
             )
-        self.deepspeed = load_deepspeed(world.device)
+        self.deepspeed = load_deepspeed(world)
         self.names = {parameter: name for name, parameter in model.named_parameters()}
 
     def split(self, optimizer: torch.optim.Optimizer) -> None:
@@ -170,9 +170,10 @@ def _range(parameter: Any, rank: int) -> tuple[int, int]:
     return start, max(0, min(most, parameter.ds_numel - start))
 
 
-def load_deepspeed(device: torch.device) -> Any:
+def load_deepspeed(world: Processes) -> Any:
     """Import DeepSpeed, told what this run has found. Raises UserError where it is missing."""
-    os.environ.setdefault("DS_ACCELERATOR", device.type)
+    os.environ.setdefault("DS_ACCELERATOR", world.device.type)
+    os.environ["LOCAL_RANK"] = str(world.local_rank)  # which torchrun sets, and no other launcher
     # It still calls torch by names that torch is giving up.
     warnings.filterwarnings("ignore", r".*torch\.distributed\.\w+` is deprecated", FutureWarning)
     try:
