@@ -7,6 +7,7 @@ import contextlib
 import functools
 import math
 import os
+import secrets
 import signal
 import subprocess
 import tempfile
@@ -32,6 +33,8 @@ USUAL = os.environ | {
     "OMP_NUM_THREADS": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DEDUP_LOGS": "0",
+    "RAY_AUTH_MODE": "token",  # nobody else may start anything there
+    "RAY_AUTH_TOKEN": secrets.token_hex(32),
 }
 
 
