@@ -10,11 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from matrix.test_matrix import (
-    generate,
-    test_a_signal_to_any_of_its_processes_ends_a_run_with_a_checkpoint,
-    test_it_trains_and_resumes_to_the_bit,
-)
+from matrix import test_matrix as matrix
 from ports import free_port
 from test_parity import Layout, Learnt, furthest, go_on, layout_id, train
 
@@ -34,7 +30,7 @@ def stage_id(layout: object) -> str:
 
 
 def project(folder: Path, layout: Layout, **choices: Any) -> Path:
-    return generate(folder, **{"model": "gpt", "strategy": layout.strategy} | choices)
+    return matrix.generate(folder, **{"model": "gpt", "strategy": layout.strategy} | choices)
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +156,7 @@ def test_every_stage_goes_on_to_the_bit_with_dropout_and_accumulation(
 def test_a_killed_run_of_two_processes_goes_on_to_the_bit(
     tmp_path: Path, task: str, precision: str
 ) -> None:
-    test_it_trains_and_resumes_to_the_bit(tmp_path, task, "deepspeed", precision)
+    matrix.test_it_trains_and_resumes_to_the_bit(tmp_path, task, "deepspeed", precision)
 
 
 @pytest.mark.parametrize("processes", [1, 2], ids=["nobody", "srun"])
@@ -179,7 +175,7 @@ def test_a_run_that_torchrun_did_not_start_trains(tmp_path: Path, processes: int
 
 @pytest.mark.parametrize("whom", ["one", "torchrun"])
 def test_a_signal_ends_a_run_with_a_checkpoint(tmp_path: Path, whom: str) -> None:
-    test_a_signal_to_any_of_its_processes_ends_a_run_with_a_checkpoint(
+    matrix.test_a_signal_to_any_of_its_processes_ends_a_run_with_a_checkpoint(
         tmp_path, "deepspeed", "SIGTERM", whom
     )
 
@@ -205,3 +201,18 @@ def test_add_ons_do_what_they_do_under_ddp_and_go_on_to_the_bit(
     found = go_on(folder, layout, whole, **settings)
     assert found.losses == whole.losses[10:] and found.scores == whole.scores[1:]
     assert all(torch.equal(found.weights[name], whole.weights[name]) for name in whole.weights)
+
+
+def test_a_project_s_own_tests_pass(tmp_path: Path) -> None:
+    folder = project(tmp_path / "p", STAGES[1], model="cnn")
+    environment = os.environ | {"PYTHONWARNINGS": "ignore"}
+    environment.pop("LOCAL_RANK", None)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-x"],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=1200,
+    )
+    assert done.returncode == 0, done.stdout
