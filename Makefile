@@ -4,7 +4,7 @@ STEPS ?=
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test lint matrix cluster storm benchmark peers square xla examples clean
+.PHONY: demo test lint matrix cluster deepspeed xla storm benchmark peers square examples clean
 
 # torch comes first and pinned: what is installed after it then takes it as it is.
 .venv/.ready: pyproject.toml constraints.txt
@@ -35,10 +35,23 @@ matrix: .venv/.ready
 
 # Launchers under their engines: a SLURM of two nodes on this machine, from Debian's packages, which
 # are fetched into .slurm/; torchrun on this machine and, as root, on two network namespaces; Open MPI
-# and buildah, where they are installed; the published schemas of Kubernetes.
-cluster: .venv/.ready
+# and buildah, where they are installed; the published schemas of Kubernetes; SkyPilot's own
+# loader; a Ray of this machine alone.
+cluster: .venv/.ready .venv-sky/.ready .venv-ray/.ready
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev,cluster]'
 	$(BIN)/python -m pytest tests/cluster -m cluster
+
+# SkyPilot and Ray, which bring many packages of their own, in environments of their own.
+.venv-sky/.ready: tests/cluster/skypilot.txt
+	test -x .venv-sky/bin/python || $(PYTHON) -m venv .venv-sky
+	.venv-sky/bin/python -m pip install -q -r tests/cluster/skypilot.txt
+	touch $@
+
+.venv-ray/.ready: tests/cluster/ray.txt constraints.txt
+	test -x .venv-ray/bin/python || $(PYTHON) -m venv .venv-ray
+	.venv-ray/bin/python -m pip install -q -c constraints.txt torch
+	.venv-ray/bin/python -m pip install -q -c constraints.txt -r tests/cluster/ray.txt
+	touch $@
 
 storm: .venv/.ready
 	KILLS=100 $(BIN)/python -m pytest -n 2 tests/runtime/test_checkpoint.py -k killed
@@ -65,6 +78,17 @@ peers: .venv-peers/.ready
 	.venv-peers/bin/python tests/benchmarks/right.py
 	.venv-peers/bin/python tests/benchmarks/peers.py
 
+# Projects under DeepSpeed. It has no wheels, and is built beside the torch that is there.
+.venv-deepspeed/.ready: pyproject.toml constraints.txt tests/zero/packages.txt
+	test -x .venv-deepspeed/bin/python || $(PYTHON) -m venv .venv-deepspeed
+	.venv-deepspeed/bin/python -m pip install -q -c constraints.txt torch setuptools wheel
+	.venv-deepspeed/bin/python -m pip install -q -c constraints.txt -e '.[dev]'
+	.venv-deepspeed/bin/python -m pip install -q -c constraints.txt --no-build-isolation -r tests/zero/packages.txt
+	touch $@
+
+deepspeed: .venv-deepspeed/.ready
+	.venv-deepspeed/bin/python -m pytest tests/zero -m deepspeed
+
 # The strategy xla, on the CPU: torch_xla loads beside torch 2.9.0 alone (4 GB to fetch, 7 GB on disk).
 .venv-xla/.ready: pyproject.toml constraints.txt tests/xla/requirements.txt
 	test -x .venv-xla/bin/python || $(PYTHON) -m venv .venv-xla
@@ -83,4 +107,4 @@ examples: .venv/.ready
 	OMP_NUM_THREADS=$$(nproc) $(BIN)/python examples/generate.py --train
 
 clean:
-	rm -rf .venv .venv-peers .venv-xla .slurm demo dist
+	rm -rf .venv .venv-peers .venv-deepspeed .venv-xla .venv-sky .venv-ray .slurm demo dist

@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,9 +23,11 @@ FILES = {
     "mpi": ["launch/mpirun.sh"],
     "docker": [".dockerignore", "launch/Dockerfile", "launch/requirements.txt"],
     "kubernetes": ["launch/kubernetes.yaml", "launch/trainjob.yaml"],
+    "skypilot": ["launch/skypilot.yaml"],
+    "ray": ["launch/ray_train.py"],
 }
 SCRIPTS = {name: FILES[name][0] for name in ("torchrun", "slurm", "mpi")}
-FOR_MANY = ("torchrun", "mpi")  # processes, and not for one
+FOR_MANY = ("torchrun", "mpi", "ray")  # processes, and not for one
 
 
 def project(**given: str | tuple[str, ...]) -> Tree:
@@ -40,7 +43,8 @@ def test_a_launcher_leaves_all_code_as_it_is(launcher: str, strategy: str) -> No
     several = ["runtime/machines.py"] if strategy == "ddp" and launcher != "docker" else []
     assert added.keys() - plain.keys() == {*FILES[launcher], *several}
     differing = {path for path in plain if plain[path] != added[path]}
-    assert differing == {"README.md", "AGENTS.md"} | ({".gitignore"} & {*differing})
+    some = {"slurm": {".gitignore"}, "ray": {"pyproject.toml"}}.get(launcher, set())
+    assert differing == {"README.md", "AGENTS.md"} | some
 
 
 @pytest.mark.parametrize("strategy", ["single", "fsdp"])
@@ -96,7 +100,8 @@ def test_what_is_no_answer_is_told_with_one_that_is(given: dict[str, str], told:
 
 def test_an_answer_without_its_launcher_is_refused_with_what_it_needs() -> None:
     with pytest.raises(
-        LitgenError, match="^nodes 2 needs launcher torchrun or slurm or mpi or kubernetes$"
+        LitgenError,
+        match="^nodes 2 needs launcher torchrun or slurm or mpi or kubernetes or skypilot or ray$",
     ):
         project(nodes="2")
     with pytest.raises(LitgenError, match="^nodes 2 and strategy single do not go together"):
@@ -233,6 +238,37 @@ def test_what_cannot_be_started_is_told_in_two_lines(
     assert told in lines[0] and lines[1].startswith("  fix: ")
 
 
+NO_NUMBERS = {"NODES": ("0", "2.5", "-1", "two", ""), "GPUS": ("all", "-1"), "WAIT": ("1 minute",)}
+OF_RAY = "FailureConfig = RunConfig = ScalingConfig = TrainingFailedError = None"
+
+
+@pytest.mark.parametrize("name", NO_NUMBERS)
+def test_ray_is_not_asked_for_what_is_no_number(name: str, tmp_path: Path) -> None:
+    tree = project(strategy="ddp", launcher=("ray",), nodes="3", gpus="2")
+    (tmp_path / "ray_train.py").write_text(tree["launch/ray_train.py"])
+    modules = {
+        "ray/__init__.py": "",
+        "ray/train/__init__.py": OF_RAY,
+        "ray/train/collective.py": "broadcast_from_rank_zero = None",
+        "ray/train/v2/api/data_parallel_trainer.py": "DataParallelTrainer = None",
+    }
+    for path, text in modules.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    usual = {"NODES": "3", "GPUS": "2", "WAIT": "60"}[name]
+    for value in NO_NUMBERS[name]:
+        done = subprocess.run(
+            [sys.executable, "ray_train.py"],
+            cwd=tmp_path,
+            env={"PATH": os.environ["PATH"], name: value},
+            capture_output=True,
+            text=True,
+        )
+        [found, fix] = done.stderr.splitlines()
+        assert found.startswith(f"{name} is {value!r}, expected a number, at least ")
+        assert (done.returncode, fix) == (1, f"  fix: {name}={usual}")
+
+
 def test_the_batch_file_says_where_it_belongs(tmp_path: Path) -> None:
     text = project(strategy="ddp", launcher=("slurm",))["launch/slurm.sbatch"]
     (tmp_path / "job").write_text(text)
@@ -280,3 +316,25 @@ def test_every_name_of_a_project_is_one_for_images_pods_and_services(name: str) 
     assert claim["persistentVolumeClaim"] == {"claimName": "123"}
     command = job["spec"]["template"]["spec"]["containers"][0]["command"]
     assert f"--name={name}" in command and f"--rdzv-endpoint={label}-0.{label}:29400" in command
+
+
+@pytest.mark.parametrize("name", ["0", "A.-_.b", "a" * 64])
+@pytest.mark.parametrize("strategy", ["single", "ddp"])
+@pytest.mark.parametrize("gpus", ["0", "2"])
+def test_the_task_of_skypilot_says_what_was_answered(
+    name: str, strategy: str, gpus: str, tmp_path: Path
+) -> None:
+    many = {} if strategy == "single" else {"gpus": gpus, "nodes": "3"}
+    answers = {"strategy": strategy, "launcher": ("skypilot",), "image": "me/it:2", "volume": "123"}
+    tree = from_templates(name, complete(questions(), answers | many))
+    text = tree["launch/skypilot.yaml"]
+    task = yaml.safe_load(text)
+    assert re.fullmatch(r"[a-z](-?[a-z0-9])*", task["name"])
+    assert (task["envs"]["RUN"], task.get("num_nodes", 1)) == (name, 3 if many else 1)
+    expected = {"single": "H100:1", "ddp": "H100:2" if gpus == "2" else None}[strategy]
+    assert task["resources"].get("accelerators") == expected
+    assert task["resources"]["image_id"] == "docker:me/it:2"
+    assert task["volumes"] == {"/project/runs": "123"}
+    (tmp_path / "run").write_text(task["run"])
+    done = subprocess.run(["bash", "-n", tmp_path / "run"], capture_output=True, check=False)
+    assert done.returncode == 0 and max(map(len, text.splitlines())) <= 104

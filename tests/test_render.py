@@ -129,6 +129,7 @@ FOREIGN = {
     "fsdp-tp": r"DistributedDataParallel|init_device_mesh|config\.shard\b|--shard\b",
     "pp": r"DistributedData|fully_shard|config\.shard\b|--shard\b|ColwiseParallel|grad_sync",
     "cp": r"DistributedDataParallel|init_device_mesh|config\.shard\b|--shard\b|ColwiseParallel",
+    "deepspeed": r"DistributedDataParallel|fully_shard|\bmesh\b|grad_sync|clip_and_step",
     "xla": r"DistributedData|fully_shard|device_mesh|torchrun --|runtime.dist|\bProcesses\b",
     "fp32": r"autocast|[sS]caler|bfloat16|float16|wrong_hardware|support|double|tf32",
     "bf16": r"[sS]caler|\bfloat16|\.to\(torch|float8|torchao|double|matmul_precision",
@@ -169,7 +170,9 @@ ADDED = {
     "slurm": r"(?i)slurm|sbatch",
     "mpi": r"(?i)\bmpi|mpirun\.sh",
     "docker": r"(?i)dockerfile|docker build",
-    "kubernetes": r"(?i)kube",
+    "kubernetes": r"launch/kubernetes\.yaml|(?i:kubectl|kubeflow)",
+    "skypilot": r"(?i)skypilot|\bsky\b",
+    "ray": r"(?i)\bray\b",
 }
 LAUNCHERS = {
     "torchrun": "launch/torchrun.sh",
@@ -177,6 +180,8 @@ LAUNCHERS = {
     "mpi": "launch/mpirun.sh",
     "docker": "launch/Dockerfile",
     "kubernetes": "launch/kubernetes.yaml",
+    "skypilot": "launch/skypilot.yaml",
+    "ray": "launch/ray_train.py",
 }
 COMMANDS = ("safetensors",)  # beside train.py, which they leave alone
 OWN_FILES = (
@@ -223,12 +228,16 @@ def test_nothing_of_a_choice_that_was_not_made_is_there(answers: Answers) -> Non
     assert ("runtime/split.py" in tree) == (answers["strategy"] in PLANNED and not pipelined)
     for path in ("runtime/stage.py", "runtime/pipeline.py"):
         assert (path in tree) == pipelined
+    for path in ("runtime/zero.py", "runtime/parts.py"):
+        assert (path in tree) == (answers["strategy"] == "deepspeed")
+    named = any(re.search("(?i)deepspeed", tree.get(path, "")) for path in OWN_FILES)
+    assert named == (answers["strategy"] == "deepspeed")
     assert ("runtime/watch.py" in tree) == many
     for path in ("runtime/xla.py", "runtime/xla_host.py", "runtime/xla_step.py"):
         assert (path in tree) == (answers["strategy"] == "xla")
 
 
-@pytest.mark.parametrize("strategy", ["single", "fsdp", "hsdp", "fsdp-tp"])
+@pytest.mark.parametrize("strategy", ["single", "fsdp", "hsdp", "fsdp-tp", "deepspeed"])
 def test_commands_name_the_data_where_there_are_none_to_begin_with(strategy: str) -> None:
     given = {"model": "vit", "strategy": strategy}
     for data in ("folder", "digits"):

@@ -51,6 +51,12 @@ STEP = (
     TRANSFORMERS,
     replace(TRANSFORMERS, note="silent", work=SILENT),
 )
+# litgen counts the tokens of a step over all processes, so that each weighs the same. Of the others
+# these can too; they were told to here.
+COUNTING = tuple(
+    replace(entrant, note="counting tokens", work={"tokens": True})
+    for entrant in (ACCELERATE, TRANSFORMERS)
+)
 ASYNC = replace(LITGEN, note="async-checkpoints", add_ons=("async-checkpoints",))
 SAVE = (BARE, CONTROL, LITGEN, ASYNC, IGNITE, FABRIC, ACCELERATE, LIGHTNING, TRANSFORMERS)
 TURN = {"mlp": 100, "gpt": 25}  # steps
@@ -112,9 +118,9 @@ def fleet(
 
 
 def wait(run: Run, turn: int) -> None:
-    """Until its first process has told of that turn."""
+    """Until all of its processes have told of that turn."""
     until = time.monotonic() + PATIENCE
-    while len(run.turns(0)) < turn:
+    while min((len(run.turns(rank)) for rank in run.pids()), default=0) < turn:
         if run.process.poll() is not None or time.monotonic() > until:
             raise SystemExit(f"{run.folder.name} did not take its turn:\n{run.output()[-3000:]}")
         time.sleep(0.02)
@@ -188,11 +194,12 @@ def main(fleets: int, turns: int, at_once: int, only: list[str]) -> None:
     with tempfile.TemporaryDirectory() as root, closing(Workshop(Path(root))) as shop:
         for kind, processes in (("mlp", 1), ("mlp", 2), ("gpt", 1), ("gpt", 2)):
             if f"{kind}-{processes}" in only:
-                seen: dict[str, Seen] = {entrant.label: Seen() for entrant in STEP}
+                entrants = STEP + (COUNTING if (kind, processes) == ("gpt", 2) else ())
+                seen: dict[str, Seen] = {entrant.label: Seen() for entrant in entrants}
                 for _ in range(fleets):
                     batch = 64 if kind == "mlp" else 8
                     told = fleet(
-                        shop, STEP, kind, processes, turns, at_once=at_once, batch_size=batch
+                        shop, entrants, kind, processes, turns, at_once=at_once, batch_size=batch
                     )
                     note(seen, told, TURN[kind])
                 many = f"{processes} process{'es' * (processes > 1)}"

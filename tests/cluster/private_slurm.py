@@ -29,6 +29,7 @@ PACKAGES = (
 )
 HERE = socket.gethostname().partition(".")[0]
 NODES = (HERE, f"{HERE}-2")
+GPUS = 2  # of each
 CONFIGURATION = """
 ClusterName=private
 SlurmctldHost={here}(127.0.0.1)
@@ -150,6 +151,8 @@ def running(folder: Path, state: Path, *, apart: Path | None = None) -> Iterator
             return told.stdout.split() == ["idle", "2"]
 
         until(is_idle, 60, "two idle nodes")
+        gpus = f"gres=gpu:{GPUS}"  # which are counted; no device is behind them
+        slurm("scontrol", "update", f"nodename={','.join(NODES)}", gpus, cwd=state)
         yield slurm
     finally:
         slurm.attempt("scancel", "--user", environment.get("USER", "root"), cwd=state)

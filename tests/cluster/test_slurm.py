@@ -144,10 +144,27 @@ def test_machines_that_do_not_share_their_runs_say_so(slurm: Slurm, apart: Path)
 def test_what_the_cluster_does_not_have_is_refused_before_the_job(
     slurm: Slurm, project: Path
 ) -> None:
-    for option in ("--gpus-per-node=8", "--nodes=0"):
+    for option, told in {
+        "--gpus-per-node=3": "Requested node configuration is not available",
+        "--nodes=0": "",
+    }.items():
         refused = slurm.attempt("sbatch", option, "launch/slurm.sbatch", cwd=project)
         assert refused.returncode == 1
-        assert "Batch job submission failed: " in refused.stderr
+        assert f"Batch job submission failed: {told}" in refused.stderr
+
+
+def test_a_job_gets_the_gpus_that_it_asks_for_and_a_process_on_each(
+    slurm: Slurm, tmp_path: Path
+) -> None:
+    asks = ["--strategy=ddp", "--with=launcher=slurm", "--with=nodes=2", "--with=gpus=2"]
+    folder = generate(tmp_path / "gpus", *asks)
+    job = submit(slurm, folder, ["--time=10"], "--steps=10")
+    found = ended(slurm, job, folder)
+    assert (found["NumNodes"], found["NumTasks"]) == ("2", "4")
+    assert found["TresPerNode"] in ("gres:gpu:2", "gres/gpu:2")
+    # SLURM counts them here, and behind them is no device, which both machines say.
+    assert found["JobState"] == "FAILED" and not (folder / "runs/gpus").exists()
+    assert output(folder, job).count(" has 0 GPUs that torch can use, expected 2\n") == 2
 
 
 @pytest.mark.parametrize("name", ["x.y_z-9", "a" * 64, "0"])

@@ -76,6 +76,33 @@ def test_only_the_newest_are_kept_and_a_step_can_be_saved_twice(tmp_path):
     assert checkpoints.latest() == tmp_path / "c" / "step-00000010"
 
 
+def test_who_writes_what_is_planned_again_only_where_tensors_came(tmp_path):
+    plans, equal = zip(*forked(2, _save_thrice, tmp_path / "c"), strict=True)
+    assert plans == (2, 0)  # before and behind the first state of the optimizer; by one for all
+    assert all(equal)
+
+
+def _save_thrice(folder):
+    from torch.distributed.checkpoint import default_planner
+
+    planned, make = [], default_planner.create_default_global_save_plan
+    default_planner.create_default_global_save_plan = lambda p: planned.append(p) or make(p)
+    world = dist.init(timeout_s=20)
+    model = training.parallel(Net(), "fsdp", world)
+    optimizer = torch.optim.AdamW(model.parameters())
+    checkpoints = Checkpoints(folder, world=world)
+    checkpoints.save(1, model, optimizer)
+    for step in (2, 3):
+        model(torch.ones(4, 6)).sum().backward()
+        optimizer.step()
+        checkpoints.save(step, model, optimizer)
+    other = training.parallel(Net(), "fsdp", world)
+    checkpoints.load(checkpoints.latest(), other, torch.optim.AdamW(other.parameters()))
+    pairs = zip(model.parameters(), other.parameters(), strict=True)
+    dist.close()
+    return len(planned), all(torch.equal(a.to_local(), b.to_local()) for a, b in pairs)
+
+
 def test_without_a_checkpoint_there_is_no_latest(tmp_path):
     assert Checkpoints(tmp_path / "none").latest() is None
 

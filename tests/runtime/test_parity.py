@@ -205,13 +205,13 @@ OFFERED = {
         "bucket_view=True)",
         "bucket_view=True, find_unused_parameters=True)",
     ),
+    "buffers": ("ddp", "broadcast_buffers = False", "broadcast_buffers = True"),
     "half the bytes": (
         "ddp",
-        "    return DistributedDataParallel(model, gradient_as_bucket_view=True)",
+        "    return copy",
         "    from torch.distributed.algorithms.ddp_comm_hooks import default_hooks\n"
-        "    ddp = DistributedDataParallel(model, gradient_as_bucket_view=True)\n"
-        "    ddp.register_comm_hook(None, default_hooks.fp16_compress_hook)\n"
-        "    return ddp",
+        "    copy.register_comm_hook(None, default_hooks.fp16_compress_hook)\n"
+        "    return copy",
     ),
     "parts on the CPU": (
         "fsdp",

@@ -1,7 +1,10 @@
 """What lies in a checkpoint beside the tensors, and whether all of it is as it was written."""
 
+import contextlib
 import io
 import json
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -45,3 +48,25 @@ def damage_of(folder: Path, world: World) -> str:
     except DAMAGE as error:
         damage = str(error) or type(error).__name__
     return (damage or ELSEWHERE) if world.any(bool(damage)) else ""
+
+
+@contextlib.contextmanager
+def plain_errors() -> Iterator[None]:
+    """Raise what went wrong as an OSError, instead of DCP's collection of tracebacks."""
+    from torch.distributed.checkpoint.api import CheckpointException
+
+    # Said for one process. Ignored for good: to restore the filters is not safe in a thread.
+    warnings.filterwarnings("ignore", "torch.distributed is disabled")
+    warnings.filterwarnings("ignore", "TypedStorage is deprecated")  # by torch up to 2.9 itself
+    try:
+        yield
+    except CheckpointException as error:
+        causes = [cause for cause, _ in error.failures.values()]
+        for cause in causes:  # DCP catches what a signal raises as well
+            if isinstance(cause, (SystemExit, KeyboardInterrupt)):
+                raise cause from None
+        if any(isinstance(cause, UnpicklingError) for cause in causes):
+            raise OSError("what lies in the place of a tensor is none") from error
+        # torch's zip writer, closing after a failed write, hides why the write failed.
+        causes += [cause.__context__ for cause in causes if cause.__context__]
+        raise OSError(next((c for c in causes if isinstance(c, OSError)), causes[0])) from error

@@ -18,11 +18,10 @@ import torch
 from torch import Tensor
 
 from runtime.checkpoint import Checkpoints
-from runtime.checkpoint_files import damage_of
+from runtime.checkpoint_files import damage_of, plain_errors
 from runtime.errors import UserError
 from runtime.files import replacing
 from runtime.numbers import short
-from runtime.tensors import plain_errors
 from runtime.world import World
 
 AVERAGE = "ema.average."

@@ -5,19 +5,21 @@ sharded parameters (FSDP) stay sharded: each process reads and writes its own pa
 distributed checkpoint (DCP) cuts them anew where the number of processes or the strategy differs.
 """
 
-import contextlib
-import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from runtime.checkpoint_files import plain_errors
 from runtime.errors import UserError
 from runtime.files import replacing
 from runtime.world import World
+
+# Who writes what is the same in each save, and takes seconds to settle among many processes. Before
+# torch 2.13 a save that failed could leave half a plan for the next one.
+SAFE_TO_KEEP_PLANS = torch.__version__ >= "2.13"
 
 Tensors = Mapping[str, Tensor]  # by name
 Groups = Mapping[str, Mapping[str, Tensor]]  # further tensors: group -> name -> tensor
@@ -26,8 +28,9 @@ Groups = Mapping[str, Mapping[str, Tensor]]  # further tensors: group -> name ->
 def collect(model: nn.Module, optimizer: torch.optim.Optimizer, also: Groups) -> Tensors:
     """All that a checkpoint holds, by name; nothing is copied."""
     found = _of_model(model) | _flat(also)
-    for name, parameter in _parameters(model):
-        found |= {f"optimizer.{name}.{k}": v for k, v in optimizer.state.get(parameter, {}).items()}
+    own = getattr(model, "optimizer_state", None)  # DeepSpeed keeps it in rows of its own
+    state = own() if own else {n: optimizer.state.get(p, {}) for n, p in _parameters(model)}
+    found |= _flat({f"optimizer.{name}": values for name, values in state.items()})
     if odd := [name for name, value in found.items() if not isinstance(value, Tensor)]:
         raise TypeError(f"only tensors can be saved, and {odd[0]} is none")
     return found
@@ -42,13 +45,16 @@ def write(folder: Path, found: Tensors, world: World, copies: Tensors | None = N
 
     class FromCopies(dcp.DefaultSavePlanner):
         def lookup_object(self, index: Any) -> Any:
-            return copies[index.fqn] if copies else super().lookup_object(index)
+            if not copies:
+                return super().lookup_object(index)
+            part, copy = found[index.fqn], copies[index.fqn]
+            return part.of(copy).__get_tensor_shard__(index) if hasattr(part, "of") else copy
 
     with plain_errors():
         dcp.save(
             dict(found),
             storage_writer=dcp.FileSystemWriter(folder),
-            planner=FromCopies(),
+            planner=FromCopies(enable_plan_caching=world.size > 1 and SAFE_TO_KEEP_PLANS),
             process_group=world.group,
             no_dist=world.size == 1,
         )
@@ -86,12 +92,14 @@ def read(
                 f"{here} here",
                 "take the settings from the run's config.toml, or start another run: --name NEW",
             )
-    state = _empty_state(stored, model) if optimizer else {}
-    for name, values in state.items():
-        wanted |= {f"optimizer.{name}.{key}": value for key, value in values.items()}
+    begin: Any = getattr(model, "begin_optimizer", lambda stored: _empty_state(stored, model))
+    state = begin(stored) if optimizer else {}
+    wanted |= _flat({f"optimizer.{name}": values for name, values in state.items()})
     with plain_errors():
         dcp.load(wanted, storage_reader=Reader(folder), no_dist=world.size == 1)
-    if optimizer:
+    if settle := getattr(model, "settle", None):
+        settle()
+    elif optimizer:
         names = {id(parameter): name for name, parameter in _parameters(model)}
         order = [names[id(p)] for group in optimizer.param_groups for p in group["params"]]
         groups = optimizer.state_dict()["param_groups"]
@@ -170,25 +178,3 @@ def _empty_state(stored: dict[str, Any], model: nn.Module) -> dict[str, dict[str
             )
             state.setdefault(name, {})[key] = empty
     return state
-
-
-@contextlib.contextmanager
-def plain_errors() -> Iterator[None]:
-    """Raise what went wrong as an OSError, instead of DCP's collection of tracebacks."""
-    from torch.distributed.checkpoint.api import CheckpointException
-
-    # Said for one process. Ignored for good: to restore the filters is not safe in a thread.
-    warnings.filterwarnings("ignore", "torch.distributed is disabled")
-    warnings.filterwarnings("ignore", "TypedStorage is deprecated")  # by torch up to 2.9 itself
-    try:
-        yield
-    except CheckpointException as error:
-        causes = [cause for cause, _ in error.failures.values()]
-        for cause in causes:  # DCP catches what a signal raises as well
-            if isinstance(cause, (SystemExit, KeyboardInterrupt)):
-                raise cause from None
-        if any(isinstance(cause, UnpicklingError) for cause in causes):
-            raise OSError("what lies in the place of a tensor is none") from error
-        # torch's zip writer, closing after a failed write, hides why the write failed.
-        causes += [cause.__context__ for cause in causes if cause.__context__]
-        raise OSError(next((c for c in causes if isinstance(c, OSError)), causes[0])) from error

@@ -44,7 +44,7 @@ def main(work: Work) -> None:
     batches = endless(accelerator, loader, first * work.accumulate)
     model.train()
     for step in range(first + 1, work.steps + 1):
-        if work.accumulate > 1:
+        if work.accumulate > 1 or work.tokens:
             loss = accumulate(work, accelerator, model, batches)
         else:
             x, y = next(batches)
