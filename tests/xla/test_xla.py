@@ -67,7 +67,8 @@ def learnt_alike(one: Path, one_name: str, other: Path, other_name: str) -> None
         assert found == pytest.approx(expected, rel=1e-4), key
     found, expected = weights(one, one_name), weights(other, other_name)
     assert found.keys() == expected.keys()
-    for name in expected:
+    # A key's bias changes nothing: its gradient is rounding, of which AdamW makes whole steps.
+    for name in (name for name in expected if not name.endswith("key.bias")):
         assert torch.allclose(found[name], expected[name], rtol=0, atol=2e-4), name
 
 
