@@ -239,6 +239,8 @@ def test_list_shows_every_choice_and_what_it_needs(litgen: Run) -> None:
     assert {value: brought for value, brought in packages.items() if brought} == {
         "digits": ["scikit-learn"],
         "folder": ["pillow"],
+        "deepspeed": ["deepspeed"],
+        "xla": ["torch_xla"],
         "bpe": ["tokenizers"],
         "float8": ["torchao"],
         "tensorboard": ["tensorboard"],

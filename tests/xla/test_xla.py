@@ -12,21 +12,25 @@ from typing import Any
 
 import pytest
 import torch
-from matrix.test_matrix import SMALL_GPT, generate
+from matrix.test_matrix import generate
 from projects import Run
 from test_add import edit
 
 pytestmark = pytest.mark.xla
 ROOT = Path(__file__).parents[2]
 EVERY = ["--warmup=2", "--log-every=1", "--eval-every=10", "--save-every=5", "--workers=0"]
-GPT = [*EVERY, *SMALL_GPT, f"--data={ROOT / 'runtime'}", "--batch-size=8"]
+GPT = [*EVERY, "--width=32", "--depth=1", "--block=32", "--eval-samples=9", "--batch-size=8"]
+GPT += [f"--data={ROOT / 'runtime'}", "--pattern=*.py"]
 LAYOUTS = [(1, 1), (4, 1), (4, 2), (4, 4)]  # devices, and how many hold a copy together
+QUICK = {"XLA_FLAGS": "--xla_backend_optimization_level=0"}  # to compile, which takes longest
 PATIENCE_S = 900
 
 
 def start(project: Path, *words: str, devices: int = 1) -> subprocess.Popen[str]:
+    given = {word.partition("=")[0]: word for word in words}  # of an option that comes last
+    script = [] if words[0].endswith(".py") else ["train.py"]
     return subprocess.Popen(
-        [sys.executable, *(words if words[0].endswith(".py") else ["train.py", *words])],
+        [sys.executable, *script, *given.values()],
         cwd=project,
         env=os.environ | on(devices),
         stdout=subprocess.PIPE,
@@ -37,7 +41,7 @@ def start(project: Path, *words: str, devices: int = 1) -> subprocess.Popen[str]
 
 def on(devices: int) -> dict[str, str]:
     alone = {"PYTHONPATH": "", "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "error::UserWarning"}
-    return alone | {"PJRT_DEVICE": "CPU", "CPU_NUM_DEVICES": str(devices)}
+    return alone | QUICK | {"PJRT_DEVICE": "CPU", "CPU_NUM_DEVICES": str(devices)}
 
 
 def train(project: Path, *words: str, devices: int = 1) -> str:
@@ -63,7 +67,8 @@ def learnt_alike(one: Path, one_name: str, other: Path, other_name: str) -> None
         assert found == pytest.approx(expected, rel=1e-4), key
     found, expected = weights(one, one_name), weights(other, other_name)
     assert found.keys() == expected.keys()
-    for name in expected:
+    # A key's bias changes nothing: its gradient is rounding, of which AdamW makes whole steps.
+    for name in (name for name in expected if not name.endswith("key.bias")):
         assert torch.allclose(found[name], expected[name], rtol=0, atol=2e-4), name
 
 
@@ -108,7 +113,7 @@ def test_the_project_s_own_tests_pass(projects: Any) -> None:
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"],
         cwd=project,
-        env=os.environ | {"PYTHONPATH": ""},
+        env=os.environ | {"PYTHONPATH": ""} | QUICK,
         capture_output=True,
         text=True,
         timeout=4 * PATIENCE_S,

@@ -30,8 +30,6 @@ class Devices:
     """
 
     def __init__(self, shard: int) -> None:
-        import numpy
-
         self.device = torch.device("xla")
         self.kind: str = torch_xla("runtime").device_type()
         self.count: int = torch_xla("runtime").global_runtime_device_count()
@@ -44,7 +42,7 @@ class Devices:
         self.shard = shard or self.count
         shape = (self.count // self.shard, self.shard)
         self._mesh = torch_xla("distributed.spmd").Mesh(
-            numpy.arange(self.count), shape, ("replicate", "shard")
+            list(range(self.count)), shape, ("replicate", "shard")
         )
 
     def take(self, model: nn.Module) -> None:
@@ -125,9 +123,9 @@ def start(shard: int = 1) -> Devices:
         torch_xla("backends").set_mat_mul_precision("highest")
         here = runtime.addressable_runtime_device_count()
         everywhere = runtime.global_runtime_device_count()
-    except (ImportError, RuntimeError) as error:
+    except (ImportError, OSError, RuntimeError) as error:
         raise UserError(
-            f"XLA finds no device: {str(error).strip().splitlines()[0]}",
+            f"XLA finds no device: {str(error).strip().splitlines()[0].split('. ')[0]}",
             "PJRT_DEVICE=CPU python train.py    # to try it without a TPU",
         ) from error
     if here < everywhere:
