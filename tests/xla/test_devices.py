@@ -1,6 +1,7 @@
 """What the library does on XLA's devices: four, for which the CPU stands, in this process."""
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,10 +17,13 @@ pytestmark = pytest.mark.xla
 
 
 @pytest.fixture(scope="module")
-def devices() -> Devices:
+def devices() -> Iterator[Devices]:
     """In pairs that hold the weights together."""
+    before = dict(os.environ)
     os.environ |= {"PJRT_DEVICE": "CPU", "CPU_NUM_DEVICES": "4"}
-    return start(shard=2)
+    yield start(shard=2)
+    os.environ.clear()  # XLA leaves words of its own there, which are not for runs of other tests
+    os.environ.update(before)
 
 
 class Net(nn.Module):
