@@ -101,7 +101,7 @@ def test_what_is_no_answer_is_told_with_one_that_is(given: dict[str, str], told:
 def test_an_answer_without_its_launcher_is_refused_with_what_it_needs() -> None:
     with pytest.raises(
         LitgenError,
-        match="^nodes 2 needs launcher torchrun or slurm or mpi or kubernetes or skypilot or ray$",
+        match="^nodes 2 needs launcher other than docker$",
     ):
         project(nodes="2")
     with pytest.raises(LitgenError, match="^nodes 2 and strategy single do not go together"):

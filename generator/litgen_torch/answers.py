@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from litgen_torch.catalog import Answer, Question
 from litgen_torch.errors import LitgenError
 from litgen_torch.render import condition
-from litgen_torch.solve import gathered, nearest, needed, obstacle, pairs, solutions
+from litgen_torch.solve import gathered, narrowed, nearest, needed, obstacle, pairs, solutions
 
 Answers = dict[str, Answer]
 
@@ -196,8 +196,11 @@ def _settled(
     # The change that was asked for, with as little as possible of the rest given up.
     changed = [pair for pair in pairs(wanted) if pair not in pairs(answers)]
     other = pairs(nearest(questions, wanted, changed) or {})
-    if not other and (needs := [n for pair in changed for n in needed(questions, *pair)]):
-        raise LitgenError(f"{kind} needs {needs[0]}", f"litgen add {needs[0].split(' or ')[0]}")
+    for pair in () if other else changed:
+        if enough := narrowed(questions, *pair):
+            earlier, fitting = enough
+            needs = needed(questions, *pair)[0]
+            raise LitgenError(f"{kind} needs {needs}", f"litgen add {earlier.name} {fitting[0]}")
     in_sets = {question.name for question in questions if question.many}
     steps = [f"remove {k} {v}" for k, v in kept if k in in_sets and (k, v) not in other]
     steps += [f"add {k} {v}" for k, v in other if k not in in_sets and (k, v) not in kept]

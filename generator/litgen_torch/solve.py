@@ -58,10 +58,26 @@ def possible(questions: Sequence[Question], given: Given) -> bool:
 def needed(
     questions: Sequence[Question], name: str, value: str, beside: Sequence[Pair] = ()
 ) -> list[str]:
-    """What a choice needs: the earliest question whose answer it narrows, with what is left.
+    """What a choice needs, in words: the earliest question whose answer it narrows, and to what.
 
     Members of sets that it may need are told, unless they are `beside` it.
     """
+    found = narrowed(questions, name, value, beside)
+    if not found:
+        return []
+    question, fitting = found
+    others = [choice.value for choice in question.choices if choice.value not in fitting]
+    if not others:
+        return [f"any {question.name}"]
+    if len(others) < len(fitting) - 1:
+        return [f"{question.name} other than {' or '.join(others)}"]
+    return [f"{question.name} {' or '.join(fitting)}"]
+
+
+def narrowed(
+    questions: Sequence[Question], name: str, value: str, beside: Sequence[Pair] = ()
+) -> tuple[Question, list[str]] | None:
+    """The earliest question that a choice leaves fewer answers to, and those."""
     base = [(name, value), *beside]
     in_a_set = not possible(questions, gathered(questions, base))
     for earlier in itertools.takewhile(lambda question: question.name != name, questions):
@@ -69,8 +85,8 @@ def needed(
         pairs_with = [(v, gathered(questions, [*base, (earlier.name, v)])) for v in values]
         fitting = [v for v, given in pairs_with if possible(questions, given)]
         if fitting if in_a_set else len(fitting) < len(values):
-            return [f"{earlier.name} {' or '.join(fitting)}"]
-    return []
+            return earlier, fitting
+    return None
 
 
 def obstacle(questions: Sequence[Question], given: Given) -> str:

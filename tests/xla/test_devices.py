@@ -110,6 +110,7 @@ def test_every_device_holds_a_part_of_weights_and_of_what_follows_from_them(
     net, optimizer = made(devices)
     for number in (1, 2):
         step(net, optimizer, number, devices)
+    torch_xla().sync(wait=True)  # parts cannot be looked at while they are computed
     sharded = torch_xla("distributed.spmd").XLAShardedTensor
     held = {"weights": [*net.parameters()], "state": []}
     for state in optimizer.state.values():
