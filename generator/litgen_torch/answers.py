@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from litgen_torch.catalog import Answer, Question
 from litgen_torch.errors import LitgenError
 from litgen_torch.render import condition
-from litgen_torch.solve import gathered, narrowed, nearest, needed, obstacle, pairs, solutions
+from litgen_torch.solve import gathered, in_words, narrowed, nearest, obstacle, pairs, solutions
 
 Answers = dict[str, Answer]
 
@@ -198,9 +198,11 @@ def _settled(
     other = pairs(nearest(questions, wanted, changed) or {})
     for pair in () if other else changed:
         if enough := narrowed(questions, *pair):
-            earlier, fitting = enough
-            needs = needed(questions, *pair)[0]
-            raise LitgenError(f"{kind} needs {needs}", f"litgen add {earlier.name} {fitting[0]}")
+            question, fitting = enough
+            raise LitgenError(
+                f"{kind} needs {in_words(question, fitting)}",
+                f"litgen add {question.name} {fitting[0]}",
+            )
     in_sets = {question.name for question in questions if question.many}
     steps = [f"remove {k} {v}" for k, v in kept if k in in_sets and (k, v) not in other]
     steps += [f"add {k} {v}" for k, v in other if k not in in_sets and (k, v) not in kept]

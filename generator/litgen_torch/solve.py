@@ -63,15 +63,17 @@ def needed(
     Members of sets that it may need are told, unless they are `beside` it.
     """
     found = narrowed(questions, name, value, beside)
-    if not found:
-        return []
-    question, fitting = found
+    return [in_words(*found)] if found else []
+
+
+def in_words(question: Question, fitting: Sequence[str]) -> str:
+    """These answers to a question, or where they are most of them, the others."""
     others = [choice.value for choice in question.choices if choice.value not in fitting]
     if not others:
-        return [f"any {question.name}"]
+        return f"any {question.name}"
     if len(others) < len(fitting) - 1:
-        return [f"{question.name} other than {' or '.join(others)}"]
-    return [f"{question.name} {' or '.join(fitting)}"]
+        return f"{question.name} other than {' or '.join(others)}"
+    return f"{question.name} {' or '.join(fitting)}"
 
 
 def narrowed(

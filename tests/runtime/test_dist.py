@@ -202,6 +202,34 @@ def test_weights_that_the_loss_leaves_out_are_refused_by_ddp_unless_it_looks_for
     assert forked(2, unused, True) == ["", ""]
 
 
+class Tables(nn.Module):
+    """A model with a buffer, as a GPT's tables of positions."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 1)
+        self.register_buffer("table", torch.zeros(()), persistent=False)
+
+    def forward(self, x):
+        return self.layer(x) + self.table
+
+
+def after_a_forward(sent):
+    world = dist.init(timeout_s=20)
+    model = nn.parallel.DistributedDataParallel(Tables())
+    model.broadcast_buffers = sent
+    model.module.table.fill_(world.rank)
+    model(torch.ones(1, 2))
+    left = float(model.module.table)
+    dist.close()
+    return left
+
+
+def test_buffers_travel_before_a_forward_only_where_ddp_is_left_to_send_them():
+    assert forked(2, after_a_forward, False) == [0.0, 1.0]
+    assert forked(2, after_a_forward, True) == [0.0, 0.0]
+
+
 def sharded():
     from torch.distributed.fsdp import fully_shard
 
