@@ -51,6 +51,16 @@ def test_the_project_s_own_python_is_asked(litgen: Run, tmp_path: Path) -> None:
     assert found["packages"][:2] == ("bad", "not installed: scikit-learn")
 
 
+def test_deepspeed_is_to_be_built_beside_the_torch_that_is_there(
+    litgen: Run, tmp_path: Path
+) -> None:
+    litgen("new", "proj", "--strategy", "deepspeed", "-y")
+    venv.create(tmp_path / "proj/.venv")
+    words, fix = checks(litgen, tmp_path / "proj")["packages"][1:]
+    assert words == "not installed: deepspeed scikit-learn"
+    assert fix.endswith("-m pip install --no-build-isolation deepspeed scikit-learn")
+
+
 def test_a_torchvision_made_for_another_torch_is_recognised(litgen: Run, tmp_path: Path) -> None:
     folder = tmp_path / "proj"
     litgen("new", "proj", "-y")

@@ -74,6 +74,17 @@ def test_a_dry_run_says_the_same_and_writes_nothing(litgen: Run, tmp_path: Path)
     assert dry.stdout.startswith(summary)
 
 
+@pytest.mark.parametrize("strategy", ["single", "deepspeed", "xla"])
+def test_what_is_to_be_installed_next_is_what_its_readme_says(
+    litgen: Run, tmp_path: Path, strategy: str
+) -> None:
+    told = json.loads(litgen("new", "proj", "--strategy", strategy, "-y", "--json").stdout)
+    commands = [step.partition("    #")[0] for step in told["next"] if "pip" in step]
+    block = (tmp_path / "proj/README.md").read_text().split("```")[1]
+    assert commands == [line.partition("    #")[0] for line in block.splitlines() if "pip" in line]
+    assert len(commands) == (3 if strategy == "deepspeed" else 1)
+
+
 @pytest.mark.parametrize("dry", [True, False], ids=["dry run", "written"])
 def test_json_is_one_document_on_stdout(litgen: Run, tmp_path: Path, dry: bool) -> None:
     done = litgen("new", "proj", "--json", *(["--dry-run"] if dry else []))

@@ -99,10 +99,5 @@ def questions() -> tuple[Question, ...]:
 
 def packages(pyproject: str) -> list[str]:
     """The Python packages that a project with this pyproject.toml needs."""
-    return [re.split(r"[^\w.-]", requirement)[0] for requirement in requirements(pyproject)]
-
-
-def requirements(pyproject: str) -> list[str]:
-    """The same as pip is told them: with a version where it has to be this one, or newer."""
-    found: list[str] = tomllib.loads(pyproject)["project"]["dependencies"]
-    return found
+    requirements = tomllib.loads(pyproject)["project"]["dependencies"]
+    return [re.split(r"[^\w.-]", requirement)[0] for requirement in requirements]

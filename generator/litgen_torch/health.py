@@ -80,7 +80,10 @@ def _torch(found: dict[str, Any], pyproject: str, pip: str) -> Check:
 
 def _missing(found: dict[str, Any], pip: str) -> list[Check]:
     names = " ".join(found["missing"])
-    return [Check("packages", "bad", f"not installed: {names}", f"{pip} {names}")] if names else []
+    fix = f"{pip} {names}"
+    if "deepspeed" in found["missing"]:  # it is built beside the torch that is there
+        fix = f"{pip} setuptools wheel && {pip} --no-build-isolation {names}"
+    return [Check("packages", "bad", f"not installed: {names}", fix)] if names else []
 
 
 def _devices(found: dict[str, Any]) -> Check:

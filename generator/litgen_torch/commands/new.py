@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import sys
 import tomllib
@@ -13,7 +14,7 @@ import click
 
 from litgen_torch import tree
 from litgen_torch.answers import Answers, check_name, complete, flags, read_answers
-from litgen_torch.catalog import packages, questions, requirements
+from litgen_torch.catalog import packages, questions
 from litgen_torch.errors import LitgenError
 from litgen_torch.project import from_templates, with_record
 from litgen_torch.record import read_record
@@ -165,9 +166,7 @@ def _summary(path: str, files: Tree) -> str:
 
 
 def _needs(files: Tree) -> list[str]:
-    pyproject = files["pyproject.toml"]
-    both = zip(packages(pyproject), requirements(pyproject), strict=True)
-    return [exactly if "==" in exactly else name for name, exactly in both]
+    return packages(files["pyproject.toml"])
 
 
 def _report(path: str, files: Tree, answers: Answers) -> dict[str, object]:
@@ -192,7 +191,8 @@ def _steps(path: str, files: Tree, answers: Answers) -> list[str]:
     """What to type next, in this order."""
     data = " --data FOLDER" if answers["data"] == "folder" else ""
     steps = [] if Path(path).resolve() == Path.cwd() else [f"cd {shlex.quote(path)}"]
-    steps += [f"pip install {' '.join(_needs(files))}    # unless that is done"]
+    first, *others = re.findall(r"^pip install .*", files["README.md"].split("```")[1], re.M)
+    steps += [f"{first}    # unless that is done", *others]
     steps += [f"python train.py --fast{data}    # a few steps of everything: does it run here?"]
     steps += [f"python train.py{data}"]
     many = "runtime/dist.py" in files
